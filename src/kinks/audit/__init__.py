@@ -1,0 +1,1 @@
+"""Audits: where are exact kinks met, and do gradients depend on the derivative chosen there?"""
