@@ -1,0 +1,1 @@
+"""Notebook runner, parameters, shards, progress and executors; knows nothing of the science it runs."""
