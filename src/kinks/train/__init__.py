@@ -1,0 +1,1 @@
+"""Training loops whose every step is recorded."""
