@@ -1,0 +1,1 @@
+"""Times of this package beside those of the algorithms it replaces; `python -m benchmarks` runs them all."""

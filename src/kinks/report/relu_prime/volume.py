@@ -1,0 +1,97 @@
+"""The volume experiment (E2): published values beside ours, the figures in the paper's form, and the sentences."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.figure import Figure
+
+from kinks import stats
+from kinks.audit.cells import COMMON
+from kinks.report import panels
+from kinks.report.panels import BITS
+
+PANELS = {"neurons": "Neurons per layer", "hidden_layers": "Hidden layers", "batch_size": "Mini-batch size"}
+PUBLISHED_IMAGES = 60_000
+
+
+def published_cells(reference: pd.DataFrame, images: int) -> pd.DataFrame:
+    """Return the published shares keyed like `shares`: `published` (60,000 images) and `implied` (at `images` images).
+
+    The 3x256 cell was measured three times (once per panel); its rows are pooled. Cells that the published loop never
+    ran (64 bits by layers) are left out.
+    """
+    measured = reference[reference["status"] == "measured"]
+    precision = measured["precision_bits"].map({16: "fp16", 32: "fp32", 64: "fp64"})
+    keys = measured[["hidden_layers", "neurons", "batch_size"]].assign(precision=precision)
+    pooled = measured[["count_in_S01", "n_inits"]].groupby([keys[c] for c in keys], sort=True).sum().reset_index()
+    share = pooled["count_in_S01"] / pooled["n_inits"]
+    implied = stats.rescaled_share(share, images, PUBLISHED_IMAGES)
+    return pooled[list(keys)].assign(network="intended", bias="accumulator", published=share, implied=implied)
+
+
+def published_curve(reference: pd.DataFrame) -> pd.DataFrame:
+    """Return the digitised sample-size curve keyed like `sample_size`: that panel used the published network."""
+    precision = reference["precision_bits"].map({16: "fp16", 32: "fp32"})
+    columns = {"images": reference["sample_size"], "published": reference["proportion_digitised"]}
+    return pd.DataFrame({"network": "published", "precision": precision, **columns})
+
+
+def bars(shares: pd.DataFrame, colours: dict[str, str]) -> Figure:
+    """Draw the layers, neurons and batch-size panels; diamonds are the published shares at as many images."""
+    fig, axes = plt.subplots(1, len(PANELS), figsize=(10, 3.3), sharey=True)
+    for ax, (column, label) in zip(axes, PANELS.items(), strict=True):
+        fixed = [shares[name] == value for name, value in COMMON.items() if name != column]
+        panels.bars(ax, shares[fixed[0] & fixed[1]], column, colours, published="implied")
+        ax.set_xlabel(label)
+    axes[0].set_ylabel("Share of draws affected (%)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="lower center", ncols=len(labels), bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    return fig
+
+
+def curve(shares: pd.DataFrame, colours: dict[str, str]) -> Figure:
+    """Draw the sample-size panel: share against images seen, the published network solid, the intended one dashed."""
+    fig, ax = plt.subplots(figsize=(6, 3.6))
+    panels.curves(ax, shares, "images", colours)
+    points = shares[shares["network"] == "published"].dropna(subset="published")
+    style = {"marker": "D", "s": 20, "facecolors": "white", "edgecolors": "black", "zorder": 5}
+    ax.scatter(points["images"], 100 * points["published"], label="as published (read off the figure)", **style)
+    ax.set(xlabel="Images seen", ylabel="Share of draws affected (%)", ylim=(-2, 103))
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return fig
+
+
+def text(shares: pd.DataFrame, rates: pd.DataFrame, source: str) -> str:
+    """Say what the tables show, every number computed."""
+    cell = (shares["bias"] == "accumulator") & (shares["network"] == "intended")
+    for name, value in COMMON.items():
+        cell &= shares[name] == value
+    lines = [f"Data: {source}. The network is 784-256x3-10 with mini-batches of 256."]
+    for precision, group in shares[cell].groupby("precision", sort=True):
+        row = group.set_index("rule")
+        a, b, c = row.loc["assign"], row.loc["chain"], row.loc["noise"]
+        line = (
+            f"**{BITS[precision]}.** {int(a['count'])} of {int(a['n'])} draws are affected under the published rule "
+            f"({a['share']:.1%}, 95 % interval {a['low']:.1%} to {a['high']:.1%}) and {int(b['count'])} under the "
+            f"chain rule; the same program run twice differed for {int(c['count'])} of {int(c['n'])}."
+        )
+        if a["implied"] == a["implied"]:
+            line += f" The paper's {a['published']:.1%} at 60,000 images implies {a['implied']:.1%} at as many as here."
+        pool = (rates["network"] == "all") & (rates["precision"] == precision) & (rates["bias"] == "accumulator")
+        rate = rates[pool].iloc[0]
+        line += (
+            f" Over all networks {int(rate['events'])} of {rate['evaluations']:.3g} pre-activations were exactly zero: "
+            f"{rate['rate']:.2g} each (95 % interval {rate['low']:.2g} to {rate['high']:.2g})."
+        )
+        lines.append(line)
+    late = shares[(shares["bias"] == "after_rounding") & (shares["rule"] == "assign")]
+    for _, row in late.iterrows():
+        same = (shares["bias"] == "accumulator") & (shares["precision"] == "fp16") & (shares["rule"] == "assign")
+        same &= (shares["neurons"] == row["neurons"]) & (shares["network"] == "intended")
+        same &= (shares["hidden_layers"] == COMMON["hidden_layers"]) & (shares["batch_size"] == COMMON["batch_size"])
+        other = shares[same].iloc[0]
+        lines.append(
+            f"**16 bits, bias added after rounding, 3x{int(row['neurons'])}.** {int(row['count'])} of {int(row['n'])} "
+            f"draws ({row['share']:.1%}), against {other['share']:.1%} with the bias in the accumulator: 'half "
+            "precision' alone does not name an experiment."
+        )
+    return "\n\n".join(lines)

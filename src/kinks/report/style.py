@@ -1,0 +1,35 @@
+"""The look of every figure, set in one place."""
+
+from importlib.resources import as_file, files
+
+import matplotlib.pyplot as plt
+
+# The paper's colours for 16, 32 and 64 bits, and a fourth for bf16; told apart with any colour vision.
+PRECISION_COLOURS = {"fp16": "#3274a1", "fp32": "#e1812c", "fp64": "#3a923a", "bf16": "#9372b2"}
+ARM_COLOURS = {"published": "#c44e52", "corrected": "#2b5c8a", "noise": "#8c8c8c"}
+ARM_MARKERS = {"published": "o", "corrected": "s", "noise": "^"}
+VERDICT_COLOURS = {
+    "reproduced": "#1b7837",
+    "not reproduced": "#b2182b",
+    "inconclusive": "#8a6d00",
+    "not run at this scale": "#6b6b6b",
+}
+
+
+def use() -> None:
+    """Set the project's style for all figures drawn from here on; those shown in a notebook included."""
+    with as_file(files(__package__) / "kinks.mplstyle") as path:
+        plt.style.use(path)
+    _inline()
+
+
+def _inline() -> None:
+    """Let the notebook's inline figures carry no software name, so that an executed notebook is byte-stable."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is not None and hasattr(shell, "kernel"):
+        from matplotlib_inline.config import InlineBackend
+
+        options = {"bbox_inches": "tight", "metadata": {"Software": None}}
+        InlineBackend.instance(parent=shell).print_figure_kwargs = options

@@ -1,0 +1,258 @@
+"""Intervals and tests for counts, rates and paired differences.
+
+Numbers or arrays in, plain values or small named tuples out. Every interval is two-sided; `level` is its coverage.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """The ends of an interval (floats, or arrays of one shape)."""
+
+    low: float | np.ndarray
+    high: float | np.ndarray
+
+
+class Estimate(NamedTuple):
+    """An estimate with the ends of its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Test(NamedTuple):
+    """A test statistic and its two p-values, one per direction."""
+
+    __test__ = False  # not a test case for pytest
+
+    statistic: float
+    p_increasing: float
+    p_decreasing: float
+
+    @property
+    def p(self) -> float:
+        """The two-sided p-value."""
+        return min(1.0, 2 * min(self.p_increasing, self.p_decreasing))
+
+
+def clopper_pearson(count: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
+    """Return the exact interval of a proportion, `count` of `n`: coverage is never below `level`.
+
+    Raises:
+        ValueError: n < 1, or a count outside 0..n.
+    """
+    count, n = _counts(count, n)
+    tail = (1 - level) / 2
+    low = np.where(count == 0, 0.0, stats.beta.ppf(tail, np.maximum(count, 1), n - count + 1))
+    high = np.where(count == n, 1.0, stats.beta.ppf(1 - tail, count + 1, np.maximum(n - count, 1)))
+    return Interval(*_plain(low, high))
+
+
+def wilson(count: ArrayLike, n: ArrayLike, level: float = LEVEL) -> Interval:
+    """Return Wilson's score interval of a proportion, `count` of `n`: coverage is `level` on average.
+
+    Raises:
+        ValueError: n < 1, or a count outside 0..n.
+    """
+    count, n = _counts(count, n)
+    z, share = stats.norm.ppf((1 + level) / 2), count / n
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    # At 0 and n the ends are exact; floating point would leave 1e-17 there.
+    low, high = np.where(count == 0, 0.0, centre - half), np.where(count == n, 1.0, centre + half)
+    return Interval(*_plain(low, high))
+
+
+def poisson_rate(events: ArrayLike, exposure: ArrayLike = 1.0, level: float = LEVEL) -> Interval:
+    """Return the exact (Garwood) interval of a Poisson rate, `events` per unit of `exposure`.
+
+    Raises:
+        ValueError: negative events, or an exposure that is not positive.
+    """
+    events, exposure = np.asarray(events, dtype=float), np.asarray(exposure, dtype=float)
+    if np.any(~(events >= 0)) or np.any(~(exposure > 0)):
+        raise ValueError(f"a rate needs events >= 0 and exposure > 0, got {events.tolist()} in {exposure.tolist()}")
+    tail = (1 - level) / 2
+    low = np.where(events == 0, 0.0, stats.chi2.ppf(tail, 2 * np.maximum(events, 1)) / 2)
+    high = stats.chi2.ppf(1 - tail, 2 * (events + 1)) / 2
+    return Interval(*_plain(low / exposure, high / exposure))
+
+
+def hoeffding(inits: int, risk: float = 1 - LEVEL) -> float:
+    """Return Hoeffding's half-width for a proportion over `inits` independent initialisations at that risk."""
+    return float(np.sqrt(np.log(2 / risk) / (2 * inits)))
+
+
+def mcdiarmid(inits: int, minibatches: int, risk: float = 1 - LEVEL) -> float:
+    """Return McDiarmid's half-width for a mean over `inits` x `minibatches`: one of either moves it by 1/its number.
+
+    It holds when the mini-batches, too, are independent draws; those of a fixed data set are not.
+    """
+    return float(np.sqrt(np.log(2 / risk) / 2 * (1 / inits + 1 / minibatches)))
+
+
+def rescaled_share(share: ArrayLike, images: ArrayLike, of: int) -> float | np.ndarray:
+    """Return the share of initialisations hit within `images` images, given the share hit within `of` images.
+
+    Images hit independently at a constant rate, so shares compose as 1-(1-p)^(images/of).
+    """
+    return _plain(1 - (1 - np.asarray(share, dtype=float)) ** (np.asarray(images) / of))[0]
+
+
+def difference(count: int, n: int, other_count: int, other_n: int, level: float = LEVEL) -> Estimate:
+    """Return Newcombe's hybrid-score interval of the difference of two independent proportions, first minus second."""
+    (low, high), (other_low, other_high) = wilson(count, n, level), wilson(other_count, other_n, level)
+    share, other = count / n, other_count / other_n
+    below, above = np.hypot(share - low, other_high - other), np.hypot(high - share, other - other_low)
+    return Estimate(share - other, float(share - other - below), float(share - other + above))
+
+
+def two_proportions(count: int, n: int, other_count: int, other_n: int) -> float:
+    """Return the two-sided p-value of Fisher's exact test that two independent proportions are equal."""
+    _counts([count, other_count], [n, other_n])
+    return float(stats.fisher_exact([[count, n - count], [other_count, other_n - other_count]]).pvalue)
+
+
+def two_rates(events: int, exposure: float, other_events: int, other_exposure: float) -> float:
+    """Return the two-sided p-value of the exact conditional test that two independent Poisson rates are equal."""
+    total = int(events) + int(other_events)
+    if total == 0:
+        return 1.0
+    return float(stats.binomtest(int(events), total, exposure / (exposure + other_exposure)).pvalue)
+
+
+def rate_ratio(
+    events: int, exposure: float, other_events: int, other_exposure: float, level: float = LEVEL
+) -> Estimate:
+    """Return the exact interval of the ratio of two independent Poisson rates, first over second.
+
+    NaN where neither has an event; the estimate and upper end are infinite where the second has none.
+    """
+    if events + other_events == 0:
+        return Estimate(np.nan, 0.0, np.inf)
+    low, high = clopper_pearson(events, events + other_events, level)
+    shares = np.array([events / (events + other_events), low, high])
+    with np.errstate(divide="ignore"):
+        return Estimate(*_plain(*(shares / (1 - shares) * other_exposure / exposure)))
+
+
+def cochran_armitage(counts: ArrayLike, n: ArrayLike, scores: ArrayLike | None = None) -> Test:
+    """Return the Cochran-Armitage test for a trend of proportions along `scores` (default 0, 1, 2, ...), all `(k,)`.
+
+    The statistic is normal under no trend, and 0 (p = 1/2 each way) where no trend can show: all counts 0, or all n.
+
+    Raises:
+        ValueError: fewer than two groups, or a count outside 0..n.
+    """
+    counts, n = _counts(counts, n)
+    scores = _scores(scores, len(np.atleast_1d(counts)))
+    pooled = counts.sum() / n.sum()
+    centred = scores - (n * scores).sum() / n.sum()
+    variance = pooled * (1 - pooled) * (n * centred**2).sum()
+    return _normal((centred * counts).sum(), variance)
+
+
+def rate_trend(events: ArrayLike, exposure: ArrayLike, scores: ArrayLike | None = None) -> Test:
+    """Return the score test for a trend of Poisson rates along `scores`: Cochran-Armitage in the limit of rare events.
+
+    Raises:
+        ValueError: fewer than two groups.
+    """
+    events, exposure = np.asarray(events, dtype=float), np.asarray(exposure, dtype=float)
+    scores = _scores(scores, len(np.atleast_1d(events)))
+    expected = exposure / exposure.sum()
+    centred = scores - (expected * scores).sum()
+    return _normal((centred * events).sum(), events.sum() * (expected * centred**2).sum())
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Return Holm's adjusted p-values `(k,)`, in the given order: reject where one is at most the family's risk."""
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    stepped = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def sign_test(differences: ArrayLike) -> float:
+    """Return the two-sided p-value of the sign test on paired differences `(k,)`; zeros say nothing and are dropped."""
+    differences = np.asarray(differences, dtype=float)
+    positive, negative = int((differences > 0).sum()), int((differences < 0).sum())
+    return 1.0 if positive + negative == 0 else float(stats.binomtest(positive, positive + negative).pvalue)
+
+
+def bootstrap(
+    values: ArrayLike,
+    statistic: Callable[[np.ndarray], float] = np.median,
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    resamples: int = 2000,
+    level: float = LEVEL,
+) -> Estimate:
+    """Return the percentile bootstrap interval of a statistic of `values` `(k,)`, the median unless told.
+
+    Args:
+        groups: labels `(k,)`, where values of one group (mini-batches of one initialisation) are not independent: whole
+            groups are drawn then.
+
+    Raises:
+        ValueError: no values, or NaN among them.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size == 0 or np.isnan(values).any():
+        raise ValueError(f"a bootstrap needs numbers, got {values.size} values, {np.isnan(values).sum()} of them NaN")
+    members = np.arange(values.size) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    order = np.argsort(members, kind="stable")
+    parts = np.split(values[order], np.flatnonzero(np.diff(members[order])) + 1)
+    generator = np.random.default_rng(seed)
+    draws = [
+        statistic(np.concatenate([parts[i] for i in generator.integers(len(parts), size=len(parts))]))
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Estimate(float(statistic(values)), float(low), float(high))
+
+
+def geometric_mean(values: Sequence[float] | np.ndarray) -> float:
+    """Return the geometric mean of positive values.
+
+    Raises:
+        ValueError: no values, or one that is not positive.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size == 0 or np.any(~(values > 0)):
+        raise ValueError(f"a geometric mean needs positive values, got {values.tolist()}")
+    return float(stats.gmean(values))
+
+
+def _counts(count: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    count, n = np.asarray(count, dtype=float), np.asarray(n, dtype=float)
+    if np.any(~(n >= 1)) or np.any(~((count >= 0) & (count <= n))):
+        raise ValueError(f"a proportion needs 0 <= count <= n and n >= 1, got {count.tolist()} of {n.tolist()}")
+    return count, n
+
+
+def _scores(scores: ArrayLike | None, groups: int) -> np.ndarray:
+    if groups < 2:
+        raise ValueError(f"a trend needs at least two groups, got {groups}")
+    return np.arange(groups, dtype=float) if scores is None else np.asarray(scores, dtype=float)
+
+
+def _normal(score: float, variance: float) -> Test:
+    z = float(score / np.sqrt(variance)) if variance > 0 else 0.0
+    return Test(z, float(stats.norm.sf(z)), float(stats.norm.cdf(z)))
+
+
+def _plain(*values: ArrayLike) -> tuple[float | np.ndarray, ...]:
+    """Zero-dimensional arrays as Python floats, others as they are."""
+    return tuple(float(value) if np.ndim(value) == 0 else value for value in map(np.asarray, values))
