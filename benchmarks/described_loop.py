@@ -6,15 +6,19 @@ gradients. It is the baseline that the audit is timed against and, being simple,
 Nothing in it is slower than the description asks for: tensors stay in memory and gradients are freed.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.functional import to_tensor
 
 Layers = Sequence[tuple[Tensor, Tensor]]
+Convert = Callable[[np.ndarray], Tensor]
 
 
 class AssignedReLU(torch.autograd.Function):
@@ -87,22 +91,32 @@ def differs(networks: Sequence[DescribedMLP], x: Tensor, labels: Tensor) -> bool
     return not torch.equal(first, second)
 
 
-class _Digits(Dataset):
-    """uint8 images that become (1, rows, columns) fp32 tensors in [0, 1] one by one, as torchvision's are."""
+def lean(image: np.ndarray) -> Tensor:
+    """One uint8 image as a (1, rows, columns) fp32 tensor in [0, 1], by the shortest way there is."""
+    return torch.from_numpy(image).unsqueeze(0).to(torch.float32).div(255)
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
-        self.images, self.labels = images.numpy(), labels.tolist()
+
+def torchvision(image: np.ndarray) -> Tensor:
+    """The same bits by the way of the description, torchvision's MNIST with ToTensor: through a PIL image."""
+    return to_tensor(Image.fromarray(image))
+
+
+class _Digits(Dataset):
+    """uint8 images that are converted one by one when they are asked for."""
+
+    def __init__(self, images: Tensor, labels: Tensor, convert: Convert) -> None:
+        self.images, self.labels, self.convert = images.numpy(), labels.tolist(), convert
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        return torch.from_numpy(self.images[index]).unsqueeze(0).to(torch.float32).div(255), self.labels[index]
+        return self.convert(self.images[index]), self.labels[index]
 
 
-def loader(images: Tensor, labels: Tensor, batch: int) -> DataLoader:
+def loader(images: Tensor, labels: Tensor, batch: int, convert: Convert = lean) -> DataLoader:
     """The described loader over uint8 `images` (n, rows, columns): unshuffled minibatches, stacked from images."""
-    return DataLoader(_Digits(images, labels), batch_size=batch, shuffle=False)
+    return DataLoader(_Digits(images, labels, convert), batch_size=batch, shuffle=False)
 
 
 def in_memory(pixels: Tensor, labels: Tensor, batch: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -136,6 +150,7 @@ def described_audit(
     dtype: torch.dtype,
     *,
     first_relu: bool = True,
+    convert: Convert = lean,
 ) -> list[int | None]:
     """The whole experiment, loader and start included: the first differing minibatch for each seed.
 
@@ -145,5 +160,5 @@ def described_audit(
     for seed in seeds:
         torch.manual_seed(seed)
         networks = two_networks(sizes, dtype, first_relu=first_relu)
-        found.append(first_difference(networks, loader(images, labels, batch), dtype))
+        found.append(first_difference(networks, loader(images, labels, batch, convert), dtype))
     return found

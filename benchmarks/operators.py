@@ -57,13 +57,16 @@ def _row(
         lambda: grad(activation(leaf), leaf, upstream),
         "torch.relu",
         lambda: grad(torch.relu(leaf), leaf, upstream),
-        check=lambda: _check(activation, derivative, leaf.detach(), upstream),
+        check=lambda: _check(activation, derivative, leaf.detach(), upstream, zeros=every is not None),
         goal=goal,
     )
 
 
-def _check(activation: Activation, derivative: ReLUDerivative | DerivativeSwitch, z: Tensor, upstream: Tensor) -> str:
+def _check(
+    activation: Activation, derivative: ReLUDerivative | DerivativeSwitch, z: Tensor, upstream: Tensor, zeros: bool
+) -> str:
     """Compare with the definition, written out, on the timed input and on one that is a third exact zeros."""
+    require(bool((z == 0).any()) == zeros, f"the timed input has {'some zeros' if zeros else 'no zero'}")
     choice = derivative.derivative if isinstance(derivative, DerivativeSwitch) else derivative
     for inputs in (z, (z * 1.5).round()):
         leaf = inputs.clone().requires_grad_()

@@ -93,7 +93,8 @@ def paired(
         "name": name, "baseline": baseline_name, "rounds": rounds, "goal": str(goal), "device": device(),
     }  # fmt: skip
     try:
-        row["correct"] = check()
+        with one_thread():  # the bits that are compared are those of the program that is timed
+            row["correct"] = check()
     except CheckError as error:
         return Result(row | {"rounds": 0, "correct": f"FAILED: {error}"}, correct=False, reached=False)
     programs = [ours, baseline] if limit is None else [ours, baseline, limit]

@@ -134,3 +134,10 @@ def test_fetch_refuses_unknown_words(root, refused):
         fetch(source="web", root=root)
     with refused("unknown data set 'cifar'"):
         fetch(name="cifar", root=root)
+
+
+def test_the_readme_states_the_checksums():
+    text = (paths.DATA / "README.md").read_text(encoding="utf-8")
+    for name, checksum in {**mnist.EMBEDDED_FILES, **mnist.OFFICIAL_FILES}.items():
+        assert any(f"`{name}`" in line and f"`{checksum}`" in line for line in text.splitlines()), name
+    assert load().card.checksum in text

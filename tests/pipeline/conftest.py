@@ -2,12 +2,15 @@
 
 import importlib
 import itertools
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import nbformat
+import psutil
 import pytest
 
 SECTIONS = "".join(f"  {part}: {{}}\n" for part in ("all", "smoke", "laptop", "paper"))
@@ -85,3 +88,33 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     for name in made:
         sys.modules.pop(name, None)
         sys.modules.pop(f"{name}.jobs", None)
+
+
+@pytest.fixture
+def wait_for() -> Callable[..., None]:
+    """Wait until a condition holds; fail when it never does."""
+
+    def wait(condition: Callable[[], bool], seconds: float = 40) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.02)
+
+    return wait
+
+
+@pytest.fixture
+def running_in_group() -> Callable[[int], list[int]]:
+    """Numbers of the processes of a group that still run; dead ones that nobody has collected do not count."""
+
+    def members(leader: int) -> list[int]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if os.getpgid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process.pid)
+            except (ProcessLookupError, psutil.NoSuchProcess):
+                pass
+        return found
+
+    return members

@@ -1,0 +1,121 @@
+"""A small project in a temporary folder: result tables with known verdicts, and the folders they lie in."""
+
+import os
+
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pandas as pd
+import pytest
+
+from kinks import paths, stats
+from kinks.report import save_table
+
+WHO = {"data": "MNIST, first 10,000 training images (embedded)", "device": "cpu", "torch": "2.13.0", "code": "c0ffee"}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A project root with empty results, made the current one."""
+    (tmp_path / "params.yaml").write_text("scale: laptop\n")
+    (tmp_path / "notebooks").mkdir()
+    reports = tmp_path / "reports"
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    monkeypatch.setattr(paths, "REPORTS", reports)
+    monkeypatch.setattr(paths, "RESULTS", reports)
+    monkeypatch.setattr(paths, "TABLES", reports / "tables")
+    monkeypatch.setattr(paths, "FIGURES", reports / "figures")
+    monkeypatch.setenv("KINKS_SCALE", "laptop")
+    return tmp_path
+
+
+@pytest.fixture
+def full(project):
+    """The same with every table that claims.yaml names, holding what a laptop run would."""
+    for name, table, keys in tables():
+        save_table(table.assign(**WHO), name, keys=keys)
+    return project
+
+
+def share(count: int, n: int) -> dict:
+    """The columns of a counted share."""
+    low, high = stats.clopper_pearson(count, n)
+    return {"count": count, "n": n, "share": count / n, "low": low, "high": high}
+
+
+def tables():
+    """The result tables, in the form the notebooks write them."""
+    yield "introduction/summary", _introduction(), ["variant", "precision", "arm"]
+    yield "volume/cells", _cells(), ["precision", "hidden_layers", "neurons", "batch_size", "rule"]
+    yield "volume/sample_size", _curve(), ["network", "precision", "rule", "images"]
+    yield "effect/summary", _effect(), ["network", "precision", "rule", "alpha"]
+    yield "zeros/totals", _zeros(), ["precision", "hidden_layers", "neurons", "arm"]
+
+
+def _introduction() -> pd.DataFrame:
+    rows = []
+    for variant in ("relu", "relu6"):
+        for precision, apart in (("fp32", 17), ("fp64", 0)):
+            for arm in ("assign", "chain", "noise"):
+                separated = 0 if arm == "noise" else apart
+                low, high = stats.clopper_pearson(separated, 20)
+                rows.append(
+                    {"variant": variant, "precision": precision, "arm": arm, "n": 20, "separated": separated}
+                    | {"low": low, "high": high, "zero_seeds": apart, "min_activation": 1e-9}
+                    | {"max_difference": float(separated), "min_distance_to_six": 4.6}
+                )
+    return pd.DataFrame(rows)
+
+
+def _cells() -> pd.DataFrame:
+    published = {(1, 256): 0.054, (2, 256): 0.258, (3, 256): 0.476, (5, 256): 0.647, (6, 256): 0.697}
+    published |= {(3, 16): 0.021, (3, 64): 0.163, (3, 512): 0.582, (3, 1024): 0.873}
+    cells = [("fp32", depth, width, 256, value) for (depth, width), value in published.items()]
+    cells += [("fp32", 3, 256, batch, value) for batch, value in ((16, 0.439), (512, 0.351), (1024, 0.384))]
+    cells += [("fp16", 3, 256, 256, 1.0), ("fp16", 3, 16, 256, 0.333), ("fp64", 3, 256, 256, 0.0)]
+    rows = []
+    for precision, depth, width, batch, value in cells:
+        implied = stats.rescaled_share(value, 10_000, 60_000)
+        seen = stats.rescaled_share(0.476, 10_000, 60_000) if batch != 256 else min(implied, 0.95)
+        for rule in ("assign", "chain", "noise"):
+            count, n = (0, 100) if rule == "noise" else (round(1000 * seen), 1000)
+            cell = {"network": "intended", "precision": precision, "bias": "accumulator", "hidden_layers": depth}
+            cell |= {"neurons": width, "batch_size": batch, "images": 10_000, "rule": rule}
+            rows.append(cell | share(count, n) | {"published": value, "implied": implied})
+    return pd.DataFrame(rows)
+
+
+def _curve() -> pd.DataFrame:
+    cell = {"network": "published", "images": 10_000}
+    return pd.DataFrame(
+        cell | {"precision": precision, "rule": rule} | share(count, n) | {"published": value}
+        for precision, value, count, n in (("fp32", 0.089, 22, 240), ("fp16", 0.789, 47, 60))
+        for rule in ("assign", "chain")
+    )
+
+
+def _effect() -> pd.DataFrame:
+    rows = []
+    for precision, affected, minibatches in (("fp32", 24, 9600), ("fp16", 88, 2400)):
+        for rule, alpha, count, size in (
+            ("assign", 1.0, affected, 89.0), ("chain", 1.0, affected, 4e-3), ("noise", 0.0, 0, float("nan")),
+            ("reordered", 0.0, affected, 1e-7), ("chain", 0.5, affected, 2e-3),
+        ):  # fmt: skip
+            low, high = stats.clopper_pearson(count, minibatches)
+            row = {"network": "published", "precision": precision, "rule": rule, "alpha": alpha, "inits": 240}
+            row |= {"minibatches": minibatches, "affected": count, "share": count / minibatches}
+            row |= {"low": low, "high": high, "relative_q50": size, "median_low": size / 2, "median_high": 2 * size}
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _zeros() -> pd.DataFrame:
+    rows = []
+    for precision, rate in (("fp16", 2e-7), ("fp32", 5e-9)):
+        for layers in (1, 3, 6):
+            for neurons in (64, 256, 512):
+                evaluations = layers * neurons * 10_000 * 10
+                zeros = round(rate * evaluations)
+                cell = {"precision": precision, "hidden_layers": layers, "neurons": neurons, "arm": "base"}
+                epochs = {"first_epoch": round(0.4 * zeros), "last_epoch": round(0.1 * zeros)}
+                rows.append(cell | {"zeros": zeros, "evaluations": evaluations} | epochs)
+    return pd.DataFrame(rows)

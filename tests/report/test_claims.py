@@ -1,0 +1,150 @@
+"""The list of claims: read strictly, judged by tables, written as the fixed columns."""
+
+import pandas as pd
+import pytest
+
+from kinks import paths
+from kinks.report import claims, save_table
+from kinks.report.claims import ClaimError
+
+ENTRY = """
+claims:
+  - id: E2-x
+    paper: relu-prime
+    section: "3"
+    experiment: E2
+    claim: c
+    quantity: q
+    paper_value: 0.5
+    source: s
+    table: t/t
+    select: ""
+    arms: {published: "rule == 'assign'"}
+    rule: {name: occurs}
+    refuted_by: r
+"""
+
+
+def verdicts(table: pd.DataFrame) -> dict[tuple[str, str], str]:
+    return {(row["id"], row["arm"]): row["verdict"] for _, row in table.iterrows()}
+
+
+def test_every_claim_is_judged_by_a_full_set_of_tables(full):
+    found = claims.evaluate(paths.TABLES)
+    assert list(found.columns) == [
+        "id", "paper", "experiment", "claim", "quantity", "paper_value", "measured", "low", "high", "n", "arm",
+        "scale", "data", "device", "verdict", "evidence",
+    ]  # fmt: skip
+    assert set(found["verdict"]) <= {"reproduced", "not reproduced", "inconclusive"}
+    assert set(found["scale"]) == {"laptop"} and set(found["device"]) == {"cpu"}
+    said = verdicts(found)
+    assert said["E1-fp64-none", "corrected"] == "reproduced"
+    assert said["E2-fp32-half", "published"] == said["E2-fp32-half", "corrected"] == "reproduced"
+    assert said["E2-fp32-half", "noise"] == "reproduced"  # nothing in 100, the effect in about 100 of 1,000
+    assert said["E2-depth", "corrected"] == said["E2-width", "corrected"] == "reproduced"
+    assert said["E3-effect-fp32", "published"] == "reproduced"  # 89 times the gradient
+    assert said["E3-effect-fp32", "corrected"] == "not reproduced"  # 0.004 times
+    assert said["E3-effect-fp32", "noise"] == "reproduced"  # 1e-7: the 0.004 stand above it
+    assert said["E12-precision", "published"] == "reproduced"
+    assert said["E12-epochs-fp16", "published"] == "reproduced"
+    # 1,000 initialisations and 10,000 images would show the published difference between batch sizes only barely.
+    assert said["E2-batch", "corrected"] == "inconclusive"
+
+
+def test_the_papers_value_says_at_how_many_images(full):
+    found = claims.evaluate(paths.TABLES).set_index(["id", "arm"])
+    assert found.loc[("E2-fp32-half", "published"), "paper_value"] == "0.463 at 60,000 images, so 0.0984 at 10,000"
+    assert found.loc[("E3-effect-fp32", "published"), "paper_value"] == ""
+
+
+def test_a_table_without_the_rows_was_not_run_at_this_scale(full):
+    cells = paths.TABLES / "volume" / "cells.csv"
+    lines = cells.read_text().splitlines(keepends=True)
+    cells.write_text("".join(line for line in lines if ",fp64," not in line))
+    (paths.TABLES / "zeros" / "totals.csv").unlink()
+    said = verdicts(claims.evaluate(paths.TABLES))
+    assert said["E2-fp64-none", "published"] == "not run at this scale"
+    assert said["E12-precision", "published"] == "not run at this scale"
+    assert said["E2-fp32-half", "published"] == "reproduced"
+
+
+def test_without_a_folder_the_sessions_own_tables_come_first(full, monkeypatch, tmp_path):
+    monkeypatch.setattr(paths, "TABLES", tmp_path / "lab" / "tables")
+    before = verdicts(claims.evaluate())
+    rows = [{"precision": "fp16", "hidden_layers": 1, "neurons": 1, "arm": "base", "zeros": 0, "evaluations": 10**10}]
+    rows.append(rows[0] | {"precision": "fp32", "zeros": 5000})
+    table = pd.DataFrame(rows).assign(first_epoch=0, last_epoch=0)
+    save_table(table, "zeros/totals", keys=["precision"])
+    after = verdicts(claims.evaluate())
+    assert before["E12-precision", "published"] == "reproduced"
+    assert after["E12-precision", "published"] == "not reproduced"
+    assert after["E2-depth", "corrected"] == "reproduced"
+
+
+def test_trends_of_a_family_are_corrected_together(full):
+    alone = [claim for claim in claims.load() if claim.id == "E2-depth"]
+    p = [float(r.finding.note.rsplit("p = ")[1]) for r in claims.results(paths.TABLES, alone)]
+    family = [r for r in claims.results(paths.TABLES) if r.claim.id == "E2-depth"]
+    assert [float(r.finding.note.rsplit("p = ")[1]) for r in family] == pytest.approx([3 * x for x in p], rel=0.6)
+    assert family[0].finding.note != claims.results(paths.TABLES, alone)[0].finding.note
+
+
+def test_save_writes_the_list_for_machines_and_for_readers(full):
+    claims.save(claims.results(paths.TABLES))
+    first = {name: (paths.REPORTS / name).read_bytes() for name in ("claims.csv", "claims.md")}
+    claims.save(claims.results(paths.TABLES))
+    assert first == {name: (paths.REPORTS / name).read_bytes() for name in first}
+    text = first["claims.md"].decode()
+    assert "## E2-fp32-half" in text and "would be refuted by" in text and "[volume/cells](tables/volume/cells.md)" in text
+
+
+def test_ids_are_unique_and_evidence_is_named():
+    listed = claims.load()
+    assert len({claim.id for claim in listed}) == len(listed) >= 20
+    assert all(claim.source and claim.refuted_by for claim in listed)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("quantity: q", "quantiti: q", "unknown entry 'quantiti'"),
+        ("    source: s\n", "", "no entry 'source'"),
+        ("id: E2-x", "id: E3-x", "starts with its experiment, E2-"),
+        ("published:", "publish:", "arm 'publish'; allowed: published, corrected, noise"),
+        ("name: occurs", "name: happens", "rule 'happens'; allowed: covers"),
+        ("{name: occurs}", "{name: occurs, at_leats: 1}", "unexpected keyword argument 'at_leats'"),
+        ("{name: occurs}", "{name: covers}", "missing a required argument: 'target'"),
+    ],
+)
+def test_a_wrong_entry_is_one_clear_line(tmp_path, old, new, message):
+    path = tmp_path / "claims.yaml"
+    path.write_text(ENTRY.replace(old, new))
+    with pytest.raises(ClaimError, match=message) as caught:
+        claims.load(path)
+    assert "\n" not in str(caught.value) and "E" in str(caught.value)
+
+
+def test_a_claim_given_twice_is_refused(tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text(ENTRY + ENTRY.partition("claims:\n")[2])
+    with pytest.raises(ClaimError, match="E2-x is given twice"):
+        claims.load(path)
+
+
+@pytest.mark.parametrize(
+    ("select", "rule", "message"),
+    [
+        ("presicion == 'fp32'", "{name: occurs}", "presicion"),
+        ("", "{name: occurs, count: hits}", "hits"),
+        ("", "{name: covers, target: {value: 1}}", "one row wanted, the query leaves 2"),
+        ("rule ==", "{name: occurs}", "E2-x"),
+    ],
+)
+def test_a_claim_that_does_not_fit_its_table_names_claim_arm_and_table(project, select, rule, message):
+    path = project / "claims.yaml"
+    path.write_text(ENTRY.replace('select: ""', f'select: "{select}"').replace("{name: occurs}", rule))
+    table = pd.DataFrame({"rule": ["assign"] * 2, "i": [1, 2], "count": [1, 1], "n": [9, 9]})
+    save_table(table, "t/t", keys=["i"])
+    with pytest.raises(ClaimError, match=message) as caught:
+        claims.results(paths.TABLES, claims.load(path))
+    assert "E2-x (published) on table t/t" in str(caught.value) and "\n" not in str(caught.value)
