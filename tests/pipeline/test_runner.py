@@ -14,6 +14,7 @@ import pytest
 from kinks import paths
 from kinks.pipeline.__main__ import main
 from kinks.pipeline.errors import PipelineError
+from kinks.pipeline.processes import Stopped, stop_on_signals
 from kinks.pipeline.run import run_stage
 
 HANG = """
@@ -134,7 +135,7 @@ def hanging(
         os.kill(pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_trap_13_a_signal_stops_the_kernel_and_all_below_it(hanging: tuple, number: int, wait_for: Callable) -> None:
     runner, alive = hanging
     runner.send_signal(number)
@@ -148,3 +149,22 @@ def test_trap_13_nothing_lingers_when_the_runner_is_killed(hanging: tuple, wait_
     runner.kill()
     runner.wait()
     wait_for(lambda: alive() == [], seconds=20)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_become_one_exception_and_handlers_come_back(number: int) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(Stopped) as caught, stop_on_signals():
+        os.kill(os.getpid(), number)
+        pytest.fail("the signal was lost")
+    assert caught.value.signum == number
+    assert signal.getsignal(number) == before
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)

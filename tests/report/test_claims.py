@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from kinks import paths
+from kinks import paths, stats
 from kinks.report import claims, save_table
 from kinks.report.claims import ClaimError
 
@@ -82,11 +82,15 @@ def test_without_a_folder_the_sessions_own_tables_come_first(full, monkeypatch, 
 
 
 def test_trends_of_a_family_are_corrected_together(full):
-    alone = [claim for claim in claims.load() if claim.id == "E2-depth"]
-    p = [float(r.finding.note.rsplit("p = ")[1]) for r in claims.results(paths.TABLES, alone)]
-    family = [r for r in claims.results(paths.TABLES) if r.claim.id == "E2-depth"]
-    assert [float(r.finding.note.rsplit("p = ")[1]) for r in family] == pytest.approx([3 * x for x in p], rel=0.6)
-    assert family[0].finding.note != claims.results(paths.TABLES, alone)[0].finding.note
+    def p_values(wanted):
+        found = claims.results(paths.TABLES, wanted)
+        return [float(r.finding.note.rsplit("p = ")[1]) for r in found if r.arm == "corrected"]
+
+    family = [claim for claim in claims.load() if claim.family == "E2-size"]
+    alone = [p_values([claim])[0] for claim in family]
+    assert len(family) == 3
+    assert p_values(family) == pytest.approx(list(stats.holm(alone)), rel=0.05, abs=0)
+    assert p_values(family) != pytest.approx(alone, rel=0.05, abs=0)
 
 
 def test_save_writes_the_list_for_machines_and_for_readers(full):

@@ -18,6 +18,6 @@ __all__ = [
     "load_table",
     "read_table",
     "reference",
-    "scale",
     "save_table",
+    "scale",
 ]

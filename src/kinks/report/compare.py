@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from kinks.report import machine
-from kinks.report.tables import describe, read_table
+from kinks.report.tables import PROVENANCE, describe, read_table
 from kinks.report.tolerance import Exact, Ignore, Tolerance, same
 
 Status = Literal["identical", "within tolerance", "different", "missing", "new", "other scale"]
@@ -77,8 +77,7 @@ def _claims(committed: Path, fresh: Path, elsewhere: bool) -> Comparison:
     if scales[0] != scales[1]:
         return Comparison("claims", "other scale", f"committed {scales[0]}, now {scales[1]}: not compared")
     free = set(before.columns) - {*CLAIMS["keys"], *CLAIMS["exact"]}
-    ignored = free if elsewhere else {"device"}
-    return _frames("claims", before, after, CLAIMS["keys"], dict.fromkeys(ignored, Ignore()), elsewhere)
+    return _frames("claims", before, after, CLAIMS["keys"], dict.fromkeys(free, Ignore()), elsewhere)
 
 
 def _frames(
@@ -101,10 +100,10 @@ def _frames(
     for key, column in ((key, column) for key in before for column in committed.columns):
         if same(before[key][column], after[key][column]):
             continue
-        tolerance = tolerances.get(column, Exact())
-        if isinstance(tolerance, Ignore):
+        if column in PROVENANCE:
             continue
         changed.append((key, column))
+        tolerance = tolerances.get(column, Exact())
         if not (elsewhere and tolerance.allows(before[key], after[key], column)):
             refused.append((key, column))
     if refused:

@@ -14,16 +14,16 @@ LETTER = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline
 
 def inline(tex: str) -> str:
     """Return a formula of running text as SVG on the text's baseline, as code where it is beyond Matplotlib's TeX."""
-    return _svg(tex.strip(), 'class="formula"')
+    return _svg(tex.strip())
 
 
 def block(tex: str) -> str:
     """Return a displayed formula as a centred SVG, as preformatted text where it is beyond Matplotlib's TeX."""
-    return f'<div class="formula">{_svg(tex.strip(), 'class="formula block"')}</div>\n'
+    return f'<div class="formula">{_svg(tex.strip())}</div>\n'
 
 
 @lru_cache(maxsize=512)
-def _svg(tex: str, attributes: str) -> str:
+def _svg(tex: str) -> str:
     label = html.escape(tex)
     fonts = FontProperties(family="DejaVu Sans", math_fontfamily="stix", size=SIZE)
     source = f"${' '.join(tex.split())}$"
@@ -32,12 +32,11 @@ def _svg(tex: str, attributes: str) -> str:
         outline = TextPath((0, 0), source, prop=fonts)
     except ValueError:
         return f'<code class="tex">{label}</code>'
-    scale = SIZE / text_to_path.FONT_SCALE if False else 1.0
     path = _outline(outline)
-    box = f"0 {-(height - depth) * scale:.1f} {width * scale:.1f} {height * scale:.1f}"
-    em = (f"{value / SIZE:.3f}em" for value in (width, height, -depth))
-    style = "width:{};height:{};vertical-align:{}".format(*em)
-    return f'<svg {attributes} role="img" aria-label="{label}" viewBox="{box}" style="{style}"><path d="{path}"/></svg>'
+    box = f"0 {depth - height:.1f} {width:.1f} {height:.1f}"  # the height includes the depth below the baseline
+    style = "width:{:.3f}em;height:{:.3f}em;vertical-align:{:.3f}em".format(*np.divide([width, height, -depth], SIZE))
+    shape = f'viewBox="{box}" style="{style}"><path d="{path}"/>'
+    return f'<svg class="formula" role="img" aria-label="{label}" {shape}</svg>'
 
 
 def _outline(outline: TextPath) -> str:

@@ -4,7 +4,6 @@ from importlib.resources import files
 
 import pandas as pd
 
-
 FILES = {
     "volume_mnist_architecture": "reference/volume_mnist_architecture.csv",
     "volume_mnist_sample_size": "reference/volume_mnist_sample_size.csv",

@@ -76,7 +76,7 @@ def at_least(
     paper = None
     if images is not None and row["images"] != images:
         stated, threshold = threshold, stats.rescaled_share(threshold, row["images"], images)
-        paper = f"at least {stated:g} at {images:,} images, so {threshold:.3g} at {row['images']:,}"
+        paper = f"at least {stated:g} at {images:,} images, so {threshold:.3g} at {int(row['images']):,}"
     verdict = "reproduced" if ends[0] >= threshold else "not reproduced" if ends[1] < threshold else "inconclusive"
     return Finding(value, *ends, int(row[n]), verdict, paper=paper, note=f"threshold {threshold:.3g}")
 
@@ -249,7 +249,7 @@ def published(row: pd.Series, target: Mapping[str, float | str]) -> tuple[float,
     if images is None or row["images"] == images:
         return *numbers, f"{stated:.4g}"
     value, low, high = (stats.rescaled_share(min(number, 1.0), row["images"], images) for number in numbers)
-    return value, low, high, f"{stated:.4g} at {images:,} images, so {value:.3g} at {row['images']:,}"
+    return value, low, high, f"{stated:.4g} at {images:,} images, so {value:.3g} at {int(row['images']):,}"
 
 
 def _only(rows: pd.DataFrame) -> pd.Series:

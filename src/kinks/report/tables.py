@@ -54,7 +54,7 @@ def save_table(
 def read_table(path: Path) -> pd.DataFrame:
     """Read a table written by `save_table`, with the types it was saved with."""
     dtypes = describe(path)["dtypes"]
-    return pd.read_csv(path, dtype=dtypes, float_precision="round_trip", keep_default_na=False, na_values=[""])
+    return pd.read_csv(path, dtype=dtypes, keep_default_na=False, na_values=[""])
 
 
 def load_table(name: str) -> pd.DataFrame:
