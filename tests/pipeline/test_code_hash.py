@@ -53,6 +53,15 @@ def test_data_files_count_for_the_module_that_names_them(tmp_path: Path) -> None
     assert _hash(tmp_path, silent) == before[1]
 
 
+def test_folders_of_data_count_too(tmp_path: Path) -> None:
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "a.csv").write_text("1")
+    texts = "FOLDER = 'reference'\n", "FILE = 'reference/a.csv'\n"
+    before = [_hash(tmp_path, text) for text in texts]
+    (tmp_path / "reference" / "a.csv").write_text("2")
+    assert all(_hash(tmp_path, text) != old for text, old in zip(texts, before, strict=True))
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     files = {

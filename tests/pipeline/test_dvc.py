@@ -12,6 +12,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from kinks.pipeline import reproduce as reproduction
 from kinks.pipeline.__main__ import main
 from kinks.pipeline.reproduce import snapshot
 from kinks.pipeline.verify import verify
@@ -22,7 +23,7 @@ from pathlib import Path
 
 
 def job(number, wait):
-    with Path(__file__).with_name("log").open("a") as log:
+    with (Path(__file__).parents[1] / "log").open("a") as log:
         log.write(f"{number}\\n")
     time.sleep(wait)
     return [{"number": number, "third": number / 3}]
@@ -31,15 +32,15 @@ COMPUTE = """
 import jobs
 from kinks.pipeline.shards import run_jobs
 from kinks.report import save_table
-table = run_jobs(jobs.job, [{"number": n, "wait": wait} for n in range(count)], workers=2)
+table = run_jobs(jobs.job, [{"number": n, "wait": wait} for n in range(count)], executor="inline")
 save_table(table, "one/thirds", keys=["number"])
 table
 """
-CELL = "from kinks.pipeline.parameters import Count, Number\ncount: Count = 6\nwait: float = 0.0"
+CELL = "from kinks.pipeline.parameters import Count\ncount: Count = 6\nwait: float = 0.2"
 PARAMS = """# a remark
 scale: laptop
 one:
-  all: {wait: 0.0}
+  all: {wait: 0.2}
   smoke: {count: 2}
   laptop: {count: 6}
   paper: {count: 60}
@@ -110,7 +111,7 @@ def _results(root: Path) -> dict[str, bytes]:
 
 
 def _log(root: Path) -> list[int]:
-    return sorted(int(line) for line in (root / "notebooks" / "log").read_text().split())
+    return sorted(int(line) for line in (root / "log").read_text().split())
 
 
 @pytest.fixture(autouse=True)
@@ -126,7 +127,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "notebooks").mkdir(parents=True)
     (root / "notebooks" / "jobs.py").write_text(JOBS)
     _notebook(root / "notebooks" / "10_one.ipynb", COMPUTE, parameters=CELL)
-    _notebook(root / "notebooks" / "10_two.ipynb", "from kinks import paths", "print(paths.find_table('one/thirds').name)")
+    _notebook(
+        root / "notebooks" / "10_two.ipynb", "from kinks import paths", "print(paths.find_table('one/thirds').name)"
+    )
     (root / "run.py").write_text(RUN)
     (root / "params.yaml").write_text(PARAMS)
     stages = STAGE.format(stage="one", deps="") + STAGE.format(stage="two", deps="\n      - reports/tables/one")
@@ -166,31 +169,13 @@ def test_the_second_repro_does_nothing_and_a_saved_notebook_reruns_sources_only(
     assert _results(tiny) == before
 
 
-def test_a_forced_repro_computes_again_bit_for_bit(tiny: Path) -> None:
-    before = _results(tiny)
-    done = _dvc(tiny, "repro", "--force")
-    assert done.returncode == 0, done.stderr
-    assert "one: asked for again, so everything is computed again" in done.stderr
-    assert _log(tiny) == sorted([*range(6), *range(6)])
-    assert _results(tiny) == before
-    assert len(before) == 10  # two provenances, notebooks, pages; table as csv, md, json; its machine's or scale's file
-
-
-def test_a_changed_value_computes_only_what_is_missing(tiny: Path) -> None:
-    (tiny / "params.yaml").write_text(PARAMS.replace("count: 6", "count: 7"))
-    assert _dvc(tiny, "repro").returncode == 0
-    assert _log(tiny) == [0, 1, 2, 3, 4, 5, 6]
-
-
-def test_trap_09_a_clone_is_verified_and_skipped(
-    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture
-) -> None:
+def test_trap_09_a_clone_is_verified_and_skipped(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     clone = tmp_path / "clone"
     _git(tmp_path, "clone", "--quiet", str(built), str(clone))
     assert verify(clone) == 0
     assert "belong to this code" in capsys.readouterr().out
     done = _dvc(clone, "repro")
-    assert "Running" not in done.stdout and not (clone / "notebooks" / "log").exists()
+    assert "Running" not in done.stdout and not (clone / "log").exists()
 
 
 def test_verify_names_the_stage_and_what_changed(tiny: Path, capsys: pytest.CaptureFixture) -> None:
@@ -220,41 +205,59 @@ def test_trap_07_and_12_a_failing_stage_is_named_below_dvc_and_its_shards_surviv
     assert _log(tiny) == [0, 1, 2, 3, 4, 5]
 
 
-def test_reproduce_goes_on_after_kill_9_and_ends_with_identical_tables(
+def test_trap_08_reproduce_goes_on_after_kill_9_and_ends_bit_for_bit_the_same(
     tiny: Path, wait_for: Callable, running_in_group: Callable
 ) -> None:
-    slow = PARAMS.replace("wait: 0.0", "wait: 0.4").replace("count: 6", "count: 8")
-    (tiny / "params.yaml").write_text(slow)
-    (tiny / "notebooks" / "log").unlink()
+    before = _results(tiny)  # of a run that nobody interrupted
+    (tiny / "log").unlink()
     store = tiny / ".kinks" / "shards" / "one"
-    shutil.rmtree(store)
     command = [sys.executable, "-m", "kinks.pipeline", "reproduce"]
-    started = subprocess.Popen(command, cwd=tiny, start_new_session=True, stdout=subprocess.DEVNULL)
-    wait_for(lambda: len(list(store.rglob("[!.]*.parquet"))) >= 3)
-    started.kill()  # only the topmost: DVC and the stage must notice
-    started.wait()
-    wait_for(lambda: running_in_group(started.pid) == [])
+    with (tiny / ".kinks" / "output").open("w+") as output:
+        started = subprocess.Popen(command, cwd=tiny, start_new_session=True, stdout=output, stderr=output)
+        wait_for(lambda: (tiny / "log").is_file() and len(_log(tiny)) >= 3)
+        started.kill()  # only the topmost: DVC and the stage must notice
+        started.wait()
+        wait_for(lambda: running_in_group(started.pid) == [])
+        assert "one: asked for again, so everything is computed again" in Path(output.name).read_text()
     finished, begun = len(list(store.rglob("[!.]*.parquet"))), len(_log(tiny))
-    assert 3 <= finished < 8
+    assert 2 <= finished < 6
+    assert not (tiny / "reports" / "tables" / "one" / "thirds.csv").exists()
 
     done = subprocess.run(command, cwd=tiny, capture_output=True, text=True)
-    assert "going on with the reproduction begun at" in done.stdout
-    assert len(_log(tiny)) - begun == 8 - finished
-    # Eight rows instead of the committed six: a difference, which names the table and the row.
-    assert done.returncode == 1
-    assert re.search(r"one/thirds: different \(2 rows differ; first number=?\s?6", done.stdout), done.stdout
-    assert "params.yaml is not the committed one" in done.stdout
-    assert "error: 1 of 1 tables differ" in done.stderr
-    resumed = (tiny / "reports" / "tables" / "one" / "thirds.csv").read_bytes()
-    shutil.rmtree(tiny / ".kinks")
-    (tiny / "params.yaml").write_text(slow.replace("wait: 0.4", "wait: 0.0"))
-    _git(tiny, "commit", "--quiet", "--all", "--message", "eight rows")
-    done = subprocess.run(command, cwd=tiny, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    assert len(_log(tiny)) - begun == 6 - finished
+    assert _results(tiny) == before
+    assert "going on with the reproduction begun at" in done.stdout
     assert "one/thirds: identical" in done.stdout
     assert f"report: {tiny / 'reports' / 'html' / 'index.html'}" in done.stdout and "took " in done.stdout
-    assert (tiny / "reports" / "tables" / "one" / "thirds.csv").read_bytes() == resumed
     assert not (tiny / ".kinks" / "reproduce.json").exists()
+
+
+def test_a_table_that_differs_is_an_error_that_names_table_and_row(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    table = tiny / "reports" / "tables" / "one" / "thirds.csv"
+    table.write_text(table.read_text().replace("4,1.3333333333333333", "4,1.25"))
+    (tiny / "params.yaml").write_text(PARAMS.replace("wait: 0.2", "wait: 0.3"))
+    monkeypatch.setattr(reproduction, "_run_dvc", lambda *_: 0)
+    assert reproduction.reproduce(tiny) == 1
+    out, error = capfd.readouterr()
+    line = next(line for line in out.splitlines() if line.startswith("one/thirds: different"))
+    assert "number=4" in line.replace(" ", "") and "third 1.3333333333333333 committed, 1.25 now" in line
+    assert "params.yaml is not the committed one" in out
+    assert error == "error: 1 of 1 tables differ from the committed ones\n"
+
+
+def test_a_reproduction_that_fails_goes_on_next_time(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    runs: list[str] = []
+    monkeypatch.setattr(reproduction, "_run_dvc", lambda root, run, lock: runs.append(run) or 1)
+    assert [reproduction.reproduce(tiny), reproduction.reproduce(tiny)] == [1, 1]
+    (tiny / "params.yaml").write_text(PARAMS.replace("scale: laptop", "scale: smoke"))
+    assert reproduction.reproduce(tiny) == 1
+    assert runs[0] == runs[1] != runs[2]
+    assert capfd.readouterr().err.count("the same command goes on where this one stopped") == 3
 
 
 def test_the_committed_results_are_those_of_git(tiny: Path, tmp_path: Path) -> None:

@@ -185,11 +185,11 @@ def test_wrong_arguments_say_what_is_allowed(
         run_jobs(job, GRID, executor="slrum", folder=tmp_path)
     with pytest.raises(ValueError, match="workers=0, allowed: a whole number of at least 1"):
         run_jobs(job, GRID, workers=0, folder=tmp_path)
-    with pytest.raises(TypeError, match="function at the top level of a module, got .*<lambda>"):
+    with pytest.raises(TypeError, match=r"function at the top level of a module, got .*<lambda>"):
         run_jobs(lambda x: [], GRID, folder=tmp_path)
-    with pytest.raises(TypeError, match="plain JSON values, got .*Path"):
+    with pytest.raises(TypeError, match=r"plain JSON values, got .*Path"):
         run_jobs(job, [{"x": tmp_path}], folder=tmp_path)
-    with pytest.raises(ValueError, match="plain JSON values, got .*nan"):
+    with pytest.raises(ValueError, match=r"plain JSON values, got .*nan"):
         run_jobs(job, [{"x": float("nan")}], folder=tmp_path)
     monkeypatch.setenv("KINKS_WORKERS", "many")
     with pytest.raises(ValueError, match="KINKS_WORKERS='many', allowed: a whole number"):

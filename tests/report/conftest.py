@@ -1,14 +1,13 @@
 """A small project in a temporary folder: result tables with known verdicts, and the folders they lie in."""
 
-import os
-
-os.environ.setdefault("MPLBACKEND", "agg")
-
+import matplotlib
 import pandas as pd
 import pytest
 
 from kinks import paths, stats
 from kinks.report import save_table
+
+matplotlib.use("agg")  # for this process only: kernels that tests start still draw inline
 
 WHO = {"data": "MNIST, first 10,000 training images (embedded)", "device": "cpu", "torch": "2.13.0", "code": "c0ffee"}
 

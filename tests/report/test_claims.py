@@ -99,7 +99,9 @@ def test_save_writes_the_list_for_machines_and_for_readers(full):
     claims.save(claims.results(paths.TABLES))
     assert first == {name: (paths.REPORTS / name).read_bytes() for name in first}
     text = first["claims.md"].decode()
-    assert "## E2-fp32-half" in text and "would be refuted by" in text and "[volume/cells](tables/volume/cells.md)" in text
+    assert (
+        "## E2-fp32-half" in text and "would be refuted by" in text and "[volume/cells](tables/volume/cells.md)" in text
+    )
 
 
 def test_ids_are_unique_and_evidence_is_named():

@@ -127,3 +127,10 @@ def test_verdicts_must_hold_on_other_machines(project, write, verdict, status):
     assert claims.table == "claims"
     assert claims.status == status
     assert claims.ok is (status == "within tolerance")
+
+
+@pytest.mark.parametrize("arithmetic, status", [("b", "within tolerance"), ("a", "different")])
+def test_rows_that_are_chance_events_are_others_on_other_arithmetic_only(project, write, arithmetic, status):
+    write("committed", cells(), arithmetic="a", drawn=True)
+    write("fresh", cells().head(1), arithmetic=arithmetic, drawn=True)
+    assert outcome(project).status == status

@@ -131,7 +131,16 @@ def test_a_missing_trend_refutes_only_where_the_published_one_would_have_shown(n
         flat, flat, score="layers", direction="increasing", target={"column": "published", "images": 60_000}
     )
     assert found.target == pytest.approx(0.41)
+    assert found.paper is None
     assert judged(found) == verdict
+
+
+def test_trend_brings_the_published_difference_to_the_images_of_the_run():
+    rows = counted((10, 1000), (100, 1000), layers=[1, 3], published=[0.054, 0.463], images=10_000)
+    found = rules.trend(
+        rows, rows, score="layers", direction="increasing", target={"column": "published", "images": 60_000}
+    )
+    assert found.paper == "0.409 at 60,000 images, so 0.0892 at 10,000"
 
 
 def test_trend_follows_the_score_not_the_order_of_rows_and_needs_two():
@@ -143,7 +152,8 @@ def test_trend_follows_the_score_not_the_order_of_rows_and_needs_two():
 
 
 @pytest.mark.parametrize(
-    ("events", "verdict"), [([5, 20, 80, 300], YES), ([300, 80, 20, 5], NO), ([9, 10, 8, 10], OPEN)]
+    ("events", "verdict"),
+    [([5, 20, 80, 300], YES), ([300, 80, 20, 5], NO), ([9, 10, 8, 10], OPEN), ([0, 1, 0, 8], OPEN)],
 )
 def test_rate_trend(events, verdict):
     rows = pd.DataFrame({"zeros": events, "units": [16, 64, 256, 512]})

@@ -7,8 +7,18 @@ import pandas as pd
 import pytest
 
 from kinks import paths, stats
-from kinks.report import Exact, Ignore, Poisson, Proportion, Relative, load_table, read_table, reference, save_table
-from kinks.report import machine
+from kinks.report import (
+    Exact,
+    Ignore,
+    Poisson,
+    Proportion,
+    Relative,
+    load_table,
+    machine,
+    read_table,
+    reference,
+    save_table,
+)
 from kinks.report.tolerance import KINDS, from_dict, to_dict
 
 

@@ -21,6 +21,7 @@ from kinks.ops import ReLUDerivative
 from kinks.precision import Precision, fixed, named
 
 CHUNK = 2048
+NOISE_BATCH = 256  # the noise floor is measured at the batch size that all panels share
 ZERO, ASSIGN, CHAIN = ReLUDerivative(0.0), ReLUDerivative(1.0, "assign"), ReLUDerivative(1.0, "chain")
 
 
@@ -47,7 +48,7 @@ def job(
         A table with a column `kind`: `event` rows (one exact zero: seed, layer, image, unit), `census` rows (per seed
         and layer: zeros, evaluations) and `decision` rows (per seed, depth and batch size: first mini-batch with a zero
         at a ReLU input, first that differs under each rule, -1 for none; `noise`: whether ReLU'(0) = 0 differed from
-        itself on minibatch 0, NaN where not asked).
+        itself on one mini-batch, NaN where not asked).
     """
     if network not in ("intended", "published"):
         raise ValueError(f"network is {network!r}; allowed: intended, published")
@@ -91,7 +92,7 @@ def audit_seed(
         ]
         events, seen = _walk(deepest, raw, precision, wide, size, new, x, labels, stop_when_decided)
         census = census or _census(seed, deepest, events, seen)  # the first pass is the whole map: one census per seed
-        decisions += [decision.row(seen, x, labels, noise) for decision in new]
+        decisions += [d.row(seen, x, labels, noise and d.batch == NOISE_BATCH) for d in new]
     return census + decisions
 
 

@@ -6,6 +6,7 @@ recognised on another. Standard library only.
 
 import ast
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -57,11 +58,26 @@ def closure(names: Iterable[str], package: Path, skip: Callable[[str], bool]) ->
 
 
 def module_hash(path: Path) -> str:
-    """Hash of the module at `path` and of the data files beside it that it names in a string."""
+    """Hash of the module at `path` and of the data (files, or folders of them) that it names by a relative path."""
     tree = ast.parse(path.read_bytes(), filename=str(path))
     strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    beside = [p for p in sorted(path.parent.iterdir()) if p.suffix != ".py" and p.name in strings and p.is_file()]
-    return digest(repr([_canonical(tree), *((p.name, digest(p.read_bytes())) for p in beside)]))
+    named = sorted(string for string in strings if _names_data(path.parent, string))
+    return digest(repr([_canonical(tree), *((name, content_hash(path.parent / name)) for name in named)]))
+
+
+def _names_data(folder: Path, string: str) -> bool:
+    """Whether `string` is the path, from `folder` downwards, of something that is not itself code."""
+    if not re.fullmatch(r"\w[\w./-]{0,99}", string) or ".." in string or string.endswith(".py"):
+        return False
+    path = folder / string
+    return path.is_file() or (path.is_dir() and not (path / "__init__.py").is_file())
+
+
+def content_hash(path: Path) -> str:
+    """Hash of the file at `path`, or of the names and contents of all files below that folder; caches excepted."""
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
+    kept = [file for file in files if "__pycache__" not in file.parts]
+    return digest(repr([(file.relative_to(path).as_posix(), digest(file.read_bytes())) for file in kept]))
 
 
 def _canonical(node: object) -> object:

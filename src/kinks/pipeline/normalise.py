@@ -37,7 +37,9 @@ def _cell(cell: NotebookNode, number: int) -> NotebookNode:
         return nbformat.v4.new_markdown_cell(**kept)
     if cell.cell_type == "raw":
         return nbformat.v4.new_raw_cell(**kept)
-    return nbformat.v4.new_code_cell(**kept, execution_count=cell.execution_count, outputs=_outputs(cell.outputs, number))
+    return nbformat.v4.new_code_cell(
+        **kept, execution_count=cell.execution_count, outputs=_outputs(cell.outputs, number)
+    )
 
 
 def _metadata(cell: NotebookNode) -> dict:

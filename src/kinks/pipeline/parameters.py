@@ -15,8 +15,7 @@ from pydantic import Field
 
 Count = Annotated[int, Field(ge=1)]
 Number = Annotated[int, Field(ge=0)]
-Number = Annotated[int, Field(ge=0)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
-__all__ = ["Count", "Fraction", "Number", "Positive", "Seed"]
+__all__ = ["Count", "Fraction", "Number", "Positive"]

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from kinks.pipeline.code_hash import digest
+from kinks.pipeline.code_hash import content_hash
 from kinks.pipeline.execute import execute
 from kinks.pipeline.kernel import kernel_environment
 from kinks.pipeline.normalise import write_notebook
@@ -29,7 +29,8 @@ def run_stage(root: Path, stage: str, page: Callable[[Path, Path], object] | Non
     inputs = {"provenance": provenance(root, stage), "parameters": values, "data": dependencies(root, stage)}
     reports = root / "reports"
     executed, html = reports / "notebooks" / source.name, reports / "html" / f"{source.stem}.html"
-    for folder in (reports / "tables" / stage, reports / "figures" / stage, executed.parent, html.parent):
+    declared = reports / "tables" / stage, reports / "figures" / stage
+    for folder in (*declared, executed.parent, html.parent):
         folder.mkdir(parents=True, exist_ok=True)
     progress = root / ".kinks" / "progress" / f"{stage}.jsonl"
     reporter = Reporter(stage, progress, len(read_cells(source)), keepers())
@@ -38,6 +39,9 @@ def run_stage(root: Path, stage: str, page: Callable[[Path, Path], object] | Non
         if aside:
             print(f"{stage}: asked for again, so everything is computed again", file=sys.stderr)
         notebook = execute(source, values, environment, reporter, root / ".kinks")
+        for folder in declared:
+            if not any(folder.iterdir()):
+                (folder / ".gitkeep").touch()  # git keeps no empty folder, and DVC would miss it in a clone
         write_notebook(notebook, executed)
         if page is None:
             from kinks.report.html import page
@@ -58,9 +62,4 @@ def dependencies(root: Path, stage: str) -> dict[str, str]:
 
     stages = (YAML(typ="safe", pure=True).load(root / "dvc.yaml") or {}).get("stages", {})
     declared = stages.get(stage, {}).get("deps", [])
-    return {name: _content(root / name) for name in declared if not Path(name).is_relative_to(FOLDER)}
-
-
-def _content(path: Path) -> str:
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return digest(repr([(str(file.relative_to(path)), digest(file.read_bytes())) for file in files]))
+    return {name: content_hash(root / name) for name in declared if not Path(name).is_relative_to(FOLDER)}

@@ -82,13 +82,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """A claim, one arm, and what was found; `finding` is None where the arm was not run at this scale."""
+    """A claim, one arm, and what was found; `finding` is None where the arm was not run at this scale.
+
+    `scale` and `evidence` are those of the table that was judged; `evidence` is its path from the project's root.
+    """
 
     claim: Claim
     arm: str
     finding: Finding | None
     data: str = ""
     device: str = ""
+    scale: str = ""
+    evidence: str = ""
 
     @property
     def verdict(self) -> str:
@@ -101,10 +106,10 @@ class Result:
         published = found.paper if found.paper is not None else self.claim.paper_value
         return {
             **{name: getattr(self.claim, name) for name in COLUMNS[:5]},
-            "paper_value": "" if published is None else str(published),
+            "paper_value": f"{published:g}" if isinstance(published, float) else str(published or ""),
             "measured": found.measured, "low": found.low, "high": found.high, "n": found.n,
-            "arm": self.arm, "scale": machine.scale(), "data": self.data, "device": self.device,
-            "verdict": self.verdict, "evidence": f"reports/tables/{self.claim.table}.csv",
+            "arm": self.arm, "scale": self.scale or machine.scale(), "data": self.data, "device": self.device,
+            "verdict": self.verdict, "evidence": self.evidence or f"reports/tables/{self.claim.table}.csv",
         }  # fmt: skip
 
 
@@ -141,6 +146,25 @@ def results(
     raw = [_judged(claim, store) for claim in (load() if claims is None else claims)]
     flat = _settled([result for group in raw for result in group], significance)
     return [_floored(result, flat) for result in flat]
+
+
+def committed_evidence(significance: float = 0.01) -> list[Result]:
+    """Judge, of the claims, those that the larger runs committed as reports/evidence/NAME/tables can test.
+
+    They were computed with the project's notebooks on more images or more initialisations than this scale has, and are
+    kept beside its results, never in place of them.
+    """
+    found = []
+    for folder in sorted(paths.RESULTS.glob("evidence/*/tables")):
+        for result in results(folder, significance=significance):
+            if result.finding is not None:
+                table = folder / f"{result.claim.table}.csv"
+                named = {
+                    "scale": f"evidence: {folder.parent.name}",
+                    "evidence": table.relative_to(paths.ROOT).as_posix(),
+                }
+                found.append(replace(result, **named))
+    return found
 
 
 def evaluate(tables: Path | None = None, significance: float = 0.01) -> pd.DataFrame:
@@ -227,15 +251,16 @@ def _floored(result: Result, found: Sequence[Result]) -> Result:
 
 def _markdown(found: Sequence[Result]) -> str:
     lines = ["# Claims and verdicts", ""]
-    for claim in dict.fromkeys(result.claim.id for result in found):
-        group = [result for result in found if result.claim.id == claim]
-        about = group[0].claim
+    for claim, evidence in dict.fromkeys((result.claim.id, result.evidence) for result in found):
+        group = [result for result in found if (result.claim.id, result.evidence) == (claim, evidence)]
+        about, path = group[0].claim, group[0].row()["evidence"].removeprefix("reports/").removesuffix(".csv")
         lines += [
-            f"## {about.id}", "", f"{about.claim} ({about.paper}, section {about.section})", "",
+            f"## {about.id}" + (f" ({group[0].scale})" if evidence else ""), "",
+            f"{about.claim} ({about.paper}, section {about.section})", "",
             f"- tested by: {about.quantity}",
             f"- published: {group[0].row()['paper_value'] or 'no number'}; {about.source}",
             f"- would be refuted by: {about.refuted_by}",
-            f"- evidence: [{about.table}](tables/{about.table}.md)", "",
+            f"- evidence: [{about.table}]({path}.md)" + (f"; {group[0].data}" if evidence else ""), "",
             "| arm | measured | 95 % interval | n | verdict | remark |", "| --- | --- | --- | --- | --- | --- |",
             *[_line(result) for result in group], "",
         ]  # fmt: skip

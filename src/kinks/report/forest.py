@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from kinks.report.claims import Result
 from kinks.report.style import ARM_MARKERS, VERDICT_COLOURS
@@ -26,7 +27,8 @@ def forest_table(results: Sequence[Result]) -> pd.DataFrame:
             continue
         values = {"measured": found.measured, "low": found.low, "high": found.high}
         ratios = {f"{name}_ratio": value / found.target for name, value in values.items()}
-        row = {"id": result.claim.id, "arm": result.arm, "verdict": result.verdict, "published": found.target}
+        name = f"{result.claim.id} (larger run)" if result.evidence else result.claim.id
+        row = {"id": name, "arm": result.arm, "verdict": result.verdict, "published": found.target}
         rows.append(row | values | ratios)
     columns = ["id", "arm", "verdict", "published", "measured", "low", "high"]
     return pd.DataFrame(rows, columns=[*columns, "measured_ratio", "low_ratio", "high_ratio"])
@@ -50,6 +52,9 @@ def forest(table: pd.DataFrame) -> Figure:
             ax.plot(ends[1], at, "<", ms=5, color=colour, mfc="white")
     ax.set(xscale="log", ylim=(len(names) - 0.4, -0.6), xlabel="measured / published")
     ax.set_yticks(range(len(names)), names)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y", visible=False)
     _legend(ax, table)
     return fig

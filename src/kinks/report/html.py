@@ -78,4 +78,3 @@ def _name_figures(notebook: NotebookNode) -> None:
                 near = next((text for text in [*words[number + 1 :], *words[:number][::-1]] if text), "figure")
                 plain = re.sub(r"[*_`$#\"<>]", "", near).strip()
                 output.metadata["alt"] = re.split(r"(?<=[.:?])\s|\n", plain)[0]
-

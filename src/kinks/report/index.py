@@ -13,7 +13,7 @@ from kinks.report.html import css, title
 from kinks.report.style import VERDICT_COLOURS
 from kinks.report.tables import write
 
-COLOURS = VERDICT_COLOURS | {summary.DEPENDS: "#7b3294"}
+COLOURS = VERDICT_COLOURS | {summary.DEPENDS: summary.DEPENDS_COLOUR}
 
 
 def index(reports: Path | None = None) -> Path:

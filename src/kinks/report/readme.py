@@ -56,7 +56,8 @@ def _claims(found: list[Line]) -> str:
     for line in found:
         book = f"reports/notebooks/{books.get(line.stage, line.stage)}.ipynb"
         cells = [_plain(line.arms.get(arm)) for arm in ARMS]
-        claim = f"{line.claim} <sub>[{line.id}]({book})</sub>"
+        where = f"<br>*{line.where}*" if line.where else ""
+        claim = f"{line.claim}{where} <sub>[{line.id}]({f'reports/{line.table}.md' if where else book})</sub>"
         rows.append(f"| {' | '.join([claim, line.paper_value, *cells, f'**{line.verdict}**'])} |")
     return "\n".join(rows)
 

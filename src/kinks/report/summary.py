@@ -3,13 +3,17 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import pandas as pd
+from pandas.io.formats.style import Styler
 
 from kinks import paths
+from kinks.report.style import VERDICT_COLOURS
 
-DEPENDS = "depends on the rule"
+ARMS = {"published": "published rule", "corrected": "chain rule", "noise": "noise floor"}
+DEPENDS, DEPENDS_COLOUR = "depends on the rule", "#7b3294"
 ORDER = ("reproduced", DEPENDS, "not reproduced", "inconclusive", "not run at this scale")
 
 
@@ -22,10 +26,22 @@ class Cell:
     n: str
     verdict: str
 
+    @property
+    def text(self) -> str:
+        """All of it, to be broken between its parts only; the verdict where there is no number."""
+        if not self.value:
+            return self.verdict
+        parts = filter(None, [self.value, self.interval, f"n = {self.n}"])
+        return " ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts)
+
 
 @dataclass(frozen=True)
 class Line:
-    """One claim: what it says, the paper's value, the arms by name, and one verdict over the arms."""
+    """One claim: what it says, the paper's value, the arms by name, and one verdict over the arms.
+
+    `table` is the path of its table from reports/, without ending; `where` names the data of a larger run that is
+    committed as evidence, and is empty for this scale's own results.
+    """
 
     id: str
     claim: str
@@ -34,11 +50,12 @@ class Line:
     arms: dict[str, Cell]
     verdict: str
     table: str
+    where: str = ""
 
     @property
     def stage(self) -> str:
         """The stage whose notebook shows the evidence."""
-        return self.table.split("/")[0]
+        return self.table.split("/")[-2]
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -52,14 +69,22 @@ def read(path: Path) -> pd.DataFrame:
 
 
 def lines(claims: pd.DataFrame) -> Iterator[Line]:
-    """Go through the claims in their order, the arms of each together."""
+    """Go through the claims in their order, the arms of each together, a larger run right after this scale's own."""
     for name in dict.fromkeys(claims["id"]):
-        group = claims[claims["id"] == name]
-        first = group.iloc[0]
-        arms = {row["arm"]: _cell(row) for _, row in group.iterrows()}
-        table = first["evidence"].removeprefix("reports/tables/").removesuffix(".csv")
-        values = sorted(set(group["paper_value"]), key=len)  # the longest: an arm that was run says at how many images
-        yield Line(name, first["claim"], first["quantity"], values[-1] or "–", arms, verdict(arms), table)
+        whole = claims[claims["id"] == name]
+        for evidence in dict.fromkeys(whole["evidence"]):
+            group = whole[whole["evidence"] == evidence]
+            first = group.iloc[0]
+            arms = {row["arm"]: _cell(row) for _, row in group.iterrows()}
+            values = sorted(set(group["paper_value"]), key=len)  # the longest: an arm that was run says for how many
+            where = "; ".join(sorted(set(group["data"]))) if is_evidence(group).any() else ""
+            table = evidence.removeprefix("reports/").removesuffix(".csv")
+            yield Line(name, first["claim"], first["quantity"], values[-1] or "–", arms, verdict(arms), table, where)
+
+
+def is_evidence(claims: pd.DataFrame) -> pd.Series:
+    """Say for every row whether it is a larger run committed beside this scale's own results."""
+    return claims["scale"].astype(str).str.startswith("evidence")
 
 
 def verdict(arms: dict[str, Cell]) -> str:
@@ -74,9 +99,25 @@ def verdict(arms: dict[str, Cell]) -> str:
 
 
 def sentence(claims: pd.DataFrame) -> str:
-    """Say in one sentence how many claims there are and what became of them, at which scale, on which data, where."""
+    """Say in one sentence how many claims there are and what became of them, at which scale, on which data, where.
+
+    Larger runs committed as evidence are counted in a sentence of their own.
+    """
     if claims.empty:
         return "No results yet: run `make reproduce`."
+    own, larger = claims[~is_evidence(claims)], claims[is_evidence(claims)]
+    where = ", ".join(filter(None, ["; ".join(_values(own, "data")), "; ".join(_values(own, "device"))]))
+    scale = "/".join(_values(own, "scale"))
+    total, parts = _counted(own)
+    said = f"{total} claims tested: {parts} (scale {scale}; {where})."
+    if len(larger):
+        total, parts = _counted(larger)
+        where = "; ".join(_values(larger, "data"))
+        said += f" Larger runs, committed as evidence, test {total} of them: {parts} ({where})."
+    return said
+
+
+def _counted(claims: pd.DataFrame) -> tuple[int, str]:
     counts = Counter(line.verdict for line in lines(claims))
     words = {
         "reproduced": "reproduced",
@@ -85,10 +126,43 @@ def sentence(claims: pd.DataFrame) -> str:
         "inconclusive": "inconclusive",
         "not run at this scale": "not run",
     }
-    parts = [f"{counts[key]} {words[key]}" for key in ORDER if counts[key]]
-    where = ", ".join(filter(None, ["; ".join(_values(claims, "data")), "; ".join(_values(claims, "device"))]))
-    scale = "/".join(_values(claims, "scale"))
-    return f"{counts.total()} published claims tested: {', '.join(parts)} (scale {scale}; {where})."
+    return counts.total(), ", ".join(f"{counts[key]} {words[key]}" for key in ORDER if counts[key])
+
+
+def text(claims: pd.DataFrame) -> str:
+    """Say in a few lines which claims have which verdict; where it depends on the rule, with both numbers."""
+    words = {
+        "reproduced": "Reproduced",
+        DEPENDS: "Depending on the backward rule",
+        "not reproduced": "Not reproduced",
+        "inconclusive": "Inconclusive: this run could not have refuted, or confirmed, these",
+        "not run at this scale": "Not run at this scale",
+    }
+    found = list(lines(claims))
+    parts = []
+    for key in ORDER:
+        group = [line for line in found if line.verdict == key]
+        if group:
+            parts.append(f"**{words[key]}** ({len(group)}): " + "; ".join(map(_said, group)) + ".")
+    return "\n\n".join(parts)
+
+
+def styled(claims: pd.DataFrame) -> Styler:
+    """Return the list of claims as a table to show in a notebook, verdicts in colour."""
+    found = list(lines(claims))
+    shown = pd.DataFrame(
+        {
+            "id": line.id,
+            "claim": line.claim + (f" ({line.where})" if line.where else ""),
+            "paper says": line.paper_value,
+        }
+        | {ARMS[arm]: line.arms[arm].text if arm in line.arms else "" for arm in ARMS}
+        | {"verdict": line.verdict}
+        for line in found
+    )
+    colours = VERDICT_COLOURS | {DEPENDS: DEPENDS_COLOUR}
+    style = shown.style.hide(axis="index")
+    return style.map(lambda verdict: f"color: {colours[verdict]}; font-weight: bold", subset=["verdict"])
 
 
 def notebooks() -> dict[str, str]:
@@ -97,12 +171,24 @@ def notebooks() -> dict[str, str]:
     return {path.stem.split("_", 1)[1]: path.stem for path in found}
 
 
+def _said(line: Line) -> str:
+    name = f"{line.id} (larger run)" if line.where else line.id
+    if line.verdict != DEPENDS:
+        return name
+    values = [f"{line.arms[arm].value} under the {ARMS[arm]}" for arm in ("published", "corrected")]
+    return f"{name} ({line.quantity}: {', '.join(values)})"
+
+
 def _cell(row: pd.Series) -> Cell:
     if row["measured"] != row["measured"]:
         return Cell("", "", "", row["verdict"])
     known = row["low"] == row["low"] and row["low"] != row["high"]
-    interval = f"[{row['low']:.3g}, {row['high']:.3g}]" if known else ""
-    return Cell(f"{row['measured']:.3g}", interval, f"{int(row['n']):,}", row["verdict"])
+    interval = f"[{_short(row['low'])}, {_short(row['high'])}]" if known else ""
+    return Cell(_short(row["measured"]), interval, f"{int(row['n']):,}", row["verdict"])
+
+
+def _short(value: float) -> str:
+    return "∞" if value == inf else f"{value:.3g}"
 
 
 def _values(claims: pd.DataFrame, column: str) -> list[str]:

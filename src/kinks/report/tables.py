@@ -22,6 +22,7 @@ def save_table(
     keys: Sequence[str],
     tolerance: Mapping[str, Tolerance] | None = None,
     note: str = "",
+    drawn: bool = False,
 ) -> None:
     """Write `table` as TABLES/name.csv, .md and .json.
 
@@ -31,6 +32,8 @@ def save_table(
         tolerance: by how much a column may differ on a machine that rounds otherwise; `Exact` where none is given.
             Columns that follow from others (ends of intervals) are best `Ignore`d.
         note: one or two sentences on what the table holds.
+        drawn: the rows themselves are chance events (which mini-batch met a zero), so a machine that rounds otherwise
+            has others; their number is then compared in the table that counts them.
 
     Raises:
         ValueError: a malformed name, an unknown column, or keys that do not tell the rows apart.
@@ -42,6 +45,7 @@ def save_table(
         "keys": list(keys),
         "tolerances": {column: to_dict(kind) for column, kind in sorted(tolerance.items())},
         "note": note,
+        "drawn": drawn,
         "scale": machine.scale(),
         "dtypes": {column: str(dtype) for column, dtype in table.dtypes.items()},
     }
