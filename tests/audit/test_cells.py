@@ -7,7 +7,7 @@ from kinks.audit import cells
 def full_grid(**changes):
     plan = dict(
         shallow={"fp32": 50}, deep={"fp32": 20}, batch={"fp32": 10}, width={"fp32": [5, 4, 0, 2]},
-        published={"fp32": 7}, split={"16": 3},
+        published={"fp32": 7},
     )  # fmt: skip
     return cells.grid(**(plan | changes))
 
@@ -27,8 +27,16 @@ def test_every_seed_of_the_common_networks_is_audited_once():
 
 def test_a_width_without_initialisations_is_left_out():
     assert [c["neurons"] for c in full_grid() if c["hidden_layers"] == [3] and c["network"] == "intended"] == [
-        16, 64, 1024, 16,
+        16, 64, 1024,
     ]  # fmt: skip
+
+
+def test_a_late_bias_is_listed_by_width_in_half_and_by_depth_in_single_precision():
+    listed = cells.late_bias({"16": 3, "256": 0}, 5)
+    assert [(c["precision"], c["neurons"], c["hidden_layers"], c["seeds"]) for c in listed] == [
+        ("fp16", 16, [3], 3), ("fp32", 256, [1, 2, 3], 5),
+    ]  # fmt: skip
+    assert {c["bias"] for c in listed} == {"after_rounding"} and cells.late_bias({}, 0) == []
 
 
 def test_jobs_cover_the_seeds_and_stop_early_only_where_asked():

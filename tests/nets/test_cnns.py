@@ -3,8 +3,8 @@ import torch
 import torchvision
 from torch import nn
 
-from kinks.nets.registry import ARCHITECTURES, architecture, build, check_images, initialise
 from kinks.nets.densenet import densenet121
+from kinks.nets.registry import ARCHITECTURES, architecture, build, check_images, initialise
 from kinks.nets.resnet import resnet18
 from kinks.nets.vgg import vgg
 from kinks.ops import ReLUDerivative, swap, swapped

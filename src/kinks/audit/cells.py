@@ -20,7 +20,6 @@ def grid(
     batch: Mapping[str, int],
     width: Mapping[str, Sequence[int]],
     published: Mapping[str, int],
-    split: Mapping[str, int],
 ) -> list[dict]:
     """List the cells of the published panels as settings of `kinks.audit.volume.job`, without seeds' split into jobs.
 
@@ -29,7 +28,6 @@ def grid(
         deep: of these, how many also have 5 and 6 layers. batch: how many also have the other batch sizes (3 layers).
         width: initialisations per precision of 3 layers of 16, 64, 512 and 1024 neurons (0 leaves one out).
         published: of the 3x256 network without its first ReLU.
-        split: initialisations per width (16 or 256) of fp16 with the bias added after rounding.
 
     Raises:
         ValueError: more deep or batch initialisations than shallow ones, or not four widths.
@@ -44,7 +42,18 @@ def grid(
     cells += [
         _cell(precision, WIDTH, [DEPTH], [BATCH], 0, n, network="published") for precision, n in published.items()
     ]
-    cells += [_cell("fp16", int(n), [DEPTH], [BATCH], 0, inits, bias="after_rounding") for n, inits in split.items()]
+    return [cell for cell in cells if cell["seeds"]]
+
+
+def late_bias(half: Mapping[str, int], single: int) -> list[dict]:
+    """List the cells in which the bias is added after the product was rounded, as settings like those of `grid`.
+
+    Args:
+        half: initialisations per width of fp16, 3 layers. single: of fp32, 256 wide with 1, 2 and 3 layers.
+    """
+    cells = [_cell("fp16", int(n), [DEPTH], [BATCH], 0, inits, bias="after_rounding") for n, inits in half.items()]
+    shallow = [depth for depth in LAYERS if depth <= DEPTH]
+    cells.append(_cell("fp32", WIDTH, shallow, [BATCH], 0, single, bias="after_rounding"))
     return [cell for cell in cells if cell["seeds"]]
 
 

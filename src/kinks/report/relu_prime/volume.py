@@ -83,15 +83,25 @@ def text(shares: pd.DataFrame, rates: pd.DataFrame, source: str) -> str:
             f"{rate['rate']:.2g} each (95 % interval {rate['low']:.2g} to {rate['high']:.2g})."
         )
         lines.append(line)
-    late = shares[(shares["bias"] == "after_rounding") & (shares["rule"] == "assign")]
-    for _, row in late.iterrows():
-        same = (shares["bias"] == "accumulator") & (shares["precision"] == "fp16") & (shares["rule"] == "assign")
-        same &= (shares["neurons"] == row["neurons"]) & (shares["network"] == "intended")
-        same &= (shares["hidden_layers"] == COMMON["hidden_layers"]) & (shares["batch_size"] == COMMON["batch_size"])
-        other = shares[same].iloc[0]
-        lines.append(
-            f"**16 bits, bias added after rounding, 3x{int(row['neurons'])}.** {int(row['count'])} of {int(row['n'])} "
-            f"draws ({row['share']:.1%}), against {other['share']:.1%} with the bias in the accumulator: 'half "
-            "precision' alone does not name an experiment."
+    return "\n\n".join(lines + _late_bias(shares))
+
+
+def _late_bias(shares: pd.DataFrame) -> list[str]:
+    """Say what adding the bias after the product was rounded changes, cell by cell."""
+    lines = []
+    keys = ["network", "precision", "hidden_layers", "neurons", "batch_size"]
+    one_rule = shares[shares["rule"] == "assign"]
+    early = one_rule[one_rule["bias"] == "accumulator"].set_index(keys)
+    for _, row in one_rule[one_rule["bias"] == "after_rounding"].iterrows():
+        other = early.loc[tuple(row[keys])]
+        p = stats.two_proportions(int(row["count"]), int(row["n"]), int(other["count"]), int(other["n"]))
+        line = (
+            f"**{BITS[row['precision']]}, {int(row['hidden_layers'])}x{int(row['neurons'])}, bias added after the "
+            f"product was rounded.** {row['share']:.1%} of {int(row['n'])} draws (95 % interval {row['low']:.1%} to "
+            f"{row['high']:.1%}), against {other['share']:.1%} of {int(other['n'])} with the bias in the accumulator "
+            f"(p = {p:.1g})."
         )
-    return "\n\n".join(lines)
+        if other["implied"] == other["implied"]:
+            line += f" The paper's share implies {other['implied']:.1%}."
+        lines.append(line)
+    return lines
