@@ -1,4 +1,4 @@
-"""Finds the activation calls of a model that replacing its modules would miss.
+"""Finds the activation and pooling calls of a model that replacing its modules would miss.
 
 Two ways: a symbolic trace by torch.fx, which needs no input, and a forward pass on an example, which sees the
 calls of that pass. Other spellings of the same function, such as `clamp(min=0)`, are not calls of it and are
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, fx, nn
 from torch.overrides import TorchFunctionMode
 
-# The names under which torch, torch.nn.functional and Tensor offer each activation.
+# The names under which torch, torch.nn.functional and Tensor offer each operation.
 CALLS = {
     "relu": {"relu", "relu_", "rnn_relu", "rnn_relu_cell"},
     "relu6": {"relu6"},
     "leaky_relu": {"leaky_relu", "leaky_relu_"},
+    "pool": {"max_pool2d", "max_pool2d_with_indices"},
 }
 OURS = "kinks.ops"
 

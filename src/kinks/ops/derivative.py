@@ -11,19 +11,21 @@ from numbers import Real
 from typing import Literal, get_args
 
 Rule = Literal["chain", "assign"]
+Forward = Literal["exact", "mixed"]
+WORDS = {"rule": get_args(Rule), "forward": get_args(Forward)}
 
 
 @dataclass(frozen=True)
 class _Derivative:
-    """Validation shared by the choices below: every value a finite float, the rule one of two words."""
+    """Validation shared by the choices below: every value a finite float, rule and forward one of two words."""
 
     def __post_init__(self) -> None:
         for field in fields(self):
             given = getattr(self, field.name)
             where = f"{type(self).__name__}: {field.name} is {given!r}"
-            if field.name == "rule":
-                if given not in get_args(Rule):
-                    raise ValueError(f"{where}; allowed: {', '.join(map(repr, get_args(Rule)))}")
+            if field.name in WORDS:
+                if given not in WORDS[field.name]:
+                    raise ValueError(f"{where}; allowed: {', '.join(map(repr, WORDS[field.name]))}")
             elif given is not None or field.default is not None:
                 if isinstance(given, bool) or not isinstance(given, Real) or not math.isfinite(given):
                     raise ValueError(f"{where}; allowed: a finite number")
@@ -75,27 +77,67 @@ class LeakyReLUDerivative(_Derivative):
         return ((0.0, self.at_zero),)
 
 
-class DerivativeSwitch:
-    """A holder of one ReLUDerivative that `relu` reads when backward runs, not when forward runs.
+@dataclass(frozen=True)
+class PoolDerivative(_Derivative):
+    """The max-pool's Jacobian at a tie, `beta` x minimal-norm + (1 - `beta`) x native (a1 of the TMLR 2024 paper).
+
+    `forward` is "exact", the maximum itself, or "mixed", beta x maximum + (1 - beta) x maximum rounded at each
+    step, which is what the code released with that paper computes.
+    """
+
+    beta: float = 0.0
+    forward: Forward = "exact"
+
+
+@dataclass(frozen=True)
+class NormPoolDerivative(_Derivative):
+    """The derivative of the norm-pool at a window of zeros: `at_zero` for each entry (0 or 1 in the paper)."""
+
+    at_zero: float = 0.0
+    rule: Rule = "chain"
+
+
+class Switch:
+    """A holder of one choice that an operator reads when backward runs, not when forward runs.
 
     One forward graph then serves any number of choices: set `switch.derivative`, call
     `torch.autograd.grad(..., retain_graph=True)`, set it again. The gradients equal, bit for bit, those of
     separate graphs. Forward-mode derivatives read the switch when they are computed, which is during forward.
     """
 
-    def __init__(self, derivative: ReLUDerivative | None = None) -> None:
-        self.derivative = ReLUDerivative() if derivative is None else derivative
+    kind: type[_Derivative]
+
+    def __init__(self, derivative: _Derivative | None = None) -> None:
+        self.derivative = self.kind() if derivative is None else derivative
 
     @property
-    def derivative(self) -> ReLUDerivative:
-        """The choice that the next backward will use; setting anything but a ReLUDerivative is a TypeError."""
+    def derivative(self) -> _Derivative:
+        """The choice that the next backward will use; setting one of another kind is a TypeError."""
         return self._derivative
 
     @derivative.setter
-    def derivative(self, derivative: ReLUDerivative) -> None:
-        if not isinstance(derivative, ReLUDerivative):
-            raise TypeError(f"DerivativeSwitch: got {derivative!r}; allowed: a ReLUDerivative")
+    def derivative(self, derivative: _Derivative) -> None:
+        if not isinstance(derivative, self.kind):
+            raise TypeError(f"{type(self).__name__}: got {derivative!r}; allowed: a {self.kind.__name__}")
         self._derivative = derivative
 
     def __repr__(self) -> str:
-        return f"DerivativeSwitch({self._derivative!r})"
+        return f"{type(self).__name__}({self._derivative!r})"
+
+
+class DerivativeSwitch(Switch):
+    """A switch for `relu`: holds a ReLUDerivative."""
+
+    kind = ReLUDerivative
+
+
+class PoolSwitch(Switch):
+    """A switch for `max_pool2d`: holds a PoolDerivative with the exact forward, which does not depend on beta."""
+
+    kind = PoolDerivative
+
+    @Switch.derivative.setter
+    def derivative(self, derivative: PoolDerivative) -> None:
+        if isinstance(derivative, PoolDerivative) and derivative.forward != "exact":
+            raise ValueError(f"PoolSwitch: got {derivative!r}; allowed: forward='exact', which beta does not change")
+        Switch.derivative.fset(self, derivative)

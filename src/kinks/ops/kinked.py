@@ -13,10 +13,17 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-from kinks.ops.derivative import DerivativeSwitch, LeakyReLUDerivative, ReLU6Derivative, ReLUDerivative
+from kinks.ops.derivative import (
+    DerivativeSwitch,
+    LeakyReLUDerivative,
+    PoolDerivative,
+    ReLU6Derivative,
+    ReLUDerivative,
+    Switch,
+)
 
 DTYPES = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
-Derivative = ReLUDerivative | ReLU6Derivative | LeakyReLUDerivative
+Derivative = ReLUDerivative | ReLU6Derivative | LeakyReLUDerivative | PoolDerivative
 
 
 @dataclass(frozen=True)
@@ -71,22 +78,27 @@ class KinkedEverywhere(Kinked):
         return slope(tangent, z, ctx.native, current(ctx.derivative), "chain")
 
 
-def current(derivative: Derivative | DerivativeSwitch) -> Derivative:
+def current(derivative: Derivative | Switch) -> Derivative:
     """The choice itself, read now if it is behind a switch."""
-    return derivative.derivative if isinstance(derivative, DerivativeSwitch) else derivative
+    return derivative.derivative if isinstance(derivative, Switch) else derivative
 
 
-def apply(z: Tensor, native: Native, derivative: Derivative | DerivativeSwitch) -> Tensor:
-    """The activation of `z` with the chosen derivative, by the function that the caller's mode supports.
+def supported(plain: type[Function], everywhere: type[Function], derivative: Derivative | Switch) -> type[Function]:
+    """Of the same function without and with forward mode and vmap, the one that the caller's mode supports.
 
     A compiled backward would keep the choice that a switch held while compiling, hence the error below:
     torch.compile reports it with fullgraph=True, and runs the calling function eagerly without.
     """
     if not torch.compiler.is_compiling():
-        return KinkedEverywhere.apply(z, native, derivative)
-    if isinstance(derivative, DerivativeSwitch):
-        raise RuntimeError("got a DerivativeSwitch inside torch.compile; allowed there: a ReLUDerivative")
-    return Kinked.apply(z, native, derivative)
+        return everywhere
+    if isinstance(derivative, Switch):
+        raise RuntimeError(f"got a {type(derivative).__name__} inside torch.compile; allowed there: its derivative")
+    return plain
+
+
+def apply(z: Tensor, native: Native, derivative: Derivative | DerivativeSwitch) -> Tensor:
+    """The activation of `z` with the chosen derivative."""
+    return supported(Kinked, KinkedEverywhere, derivative).apply(z, native, derivative)
 
 
 def check_input(name: str, z: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Puts activations with a chosen derivative into an existing model, and takes them out again."""
+"""Puts activations and pools with a chosen derivative into an existing model, and takes them out again."""
 
 import copy
 from collections.abc import Callable
@@ -6,14 +6,23 @@ from collections.abc import Callable
 from torch import Tensor, jit, nn
 
 from kinks.ops.coverage import CannotTraceError, hidden_in_modules, in_example, in_trace
-from kinks.ops.derivative import DerivativeSwitch, LeakyReLUDerivative, ReLU6Derivative, ReLUDerivative
+from kinks.ops.derivative import (
+    DerivativeSwitch,
+    LeakyReLUDerivative,
+    PoolDerivative,
+    PoolSwitch,
+    ReLU6Derivative,
+    ReLUDerivative,
+)
 from kinks.ops.leaky_relu import LeakyReLU
+from kinks.ops.pool import MaxPool2d
 from kinks.ops.relu import ReLU
 from kinks.ops.relu6 import ReLU6
 
-TORCH = {"relu": nn.ReLU, "relu6": nn.ReLU6, "leaky_relu": nn.LeakyReLU}
-OURS = {"relu": ReLU, "relu6": ReLU6, "leaky_relu": LeakyReLU}
-Choice = ReLUDerivative | DerivativeSwitch | ReLU6Derivative | LeakyReLUDerivative
+TORCH = {"relu": nn.ReLU, "relu6": nn.ReLU6, "leaky_relu": nn.LeakyReLU, "pool": nn.MaxPool2d}
+OURS = {"relu": ReLU, "relu6": ReLU6, "leaky_relu": LeakyReLU, "pool": MaxPool2d}
+WINDOWS = ("kernel_size", "stride", "padding", "dilation", "ceil_mode")
+Choice = ReLUDerivative | DerivativeSwitch | ReLU6Derivative | LeakyReLUDerivative | PoolDerivative | PoolSwitch
 
 
 def swap(
@@ -21,22 +30,23 @@ def swap(
     relu: ReLUDerivative | DerivativeSwitch | None = None,
     relu6: ReLU6Derivative | None = None,
     leaky_relu: LeakyReLUDerivative | None = None,
+    pool: PoolDerivative | PoolSwitch | None = None,
     *,
     inplace: bool = False,
     example: Tensor | tuple | None = None,
 ) -> nn.Module:
-    """A copy of `model` (or `model` itself, if `inplace`) whose activation modules have the chosen derivatives.
+    """A copy of `model` (or `model` itself, if `inplace`) whose activations and max-pools have the chosen derivatives.
 
-    A kind of activation whose choice is None stays as it is; hooks stay in place; parameters and `state_dict`
-    keep their names. Raises ValueError, and changes nothing, where an activation of an asked kind would be
+    A kind of module whose choice is None stays as it is; hooks stay in place; parameters and `state_dict`
+    keep their names. Raises ValueError, and changes nothing, where a module of an asked kind would be
     missed: a call of a function (found by torch.fx, or in a forward pass on `example`, a tensor or a tuple of
     arguments, which models that torch.fx cannot follow need), an `inplace=True` module, a subclass with a
     forward of its own, a scripted or compiled model, or a model with no such module.
     """
-    choices = {"relu": relu, "relu6": relu6, "leaky_relu": leaky_relu}
+    choices = {"relu": relu, "relu6": relu6, "leaky_relu": leaky_relu, "pool": pool}
     choices = {kind: choice for kind, choice in choices.items() if choice is not None}
     if not choices:
-        raise ValueError("swap: no derivative given; allowed: one or more of relu=, relu6=, leaky_relu=")
+        raise ValueError("swap: no derivative given; allowed: one or more of relu=, relu6=, leaky_relu=, pool=")
     _refuse_modules(model, choices)
     probe = _replace(copy.deepcopy(model), lambda module: _replacement(module, choices))
     _refuse_calls(probe, choices, example)
@@ -79,6 +89,8 @@ def _replacement(module: nn.Module, choices: dict[str, Choice]) -> nn.Module | N
     if kind == "leaky_relu":
         slope = module.slope if isinstance(module, LeakyReLU) else module.negative_slope
         new = LeakyReLU(slope, choices[kind])
+    elif kind == "pool":
+        new = MaxPool2d(choices[kind], **{name: getattr(module, name) for name in WINDOWS})
     else:
         new = OURS[kind](choices[kind])
     # Past Module.__setattr__: the original must not become a submodule.
@@ -99,7 +111,7 @@ def _inherit(new: nn.Module, old: nn.Module) -> nn.Module:
 
 
 def _refuse_modules(model: nn.Module, choices: dict[str, Choice]) -> None:
-    """Raise ValueError if `model` holds an activation module that no replacement can stand for."""
+    """Raise ValueError if `model` holds a module of an asked kind that no replacement can stand for."""
     for name, module in model.named_modules():
         shown = f"swap: {name or 'the model'} ({type(module).__name__})"
         if isinstance(module, jit.ScriptModule) or hasattr(module, "_orig_mod"):
@@ -107,14 +119,16 @@ def _refuse_modules(model: nn.Module, choices: dict[str, Choice]) -> None:
         for kind in choices:
             if not isinstance(module, TORCH[kind]):
                 continue
-            if module.inplace:
+            if getattr(module, "inplace", False):
                 raise ValueError(f"{shown} has inplace=True and overwrites its input; allowed: inplace=False")
+            if getattr(module, "return_indices", False):
+                raise ValueError(f"{shown} has return_indices=True; allowed: return_indices=False")
             if type(module).forward is not TORCH[kind].forward or "forward" in vars(module):
                 raise ValueError(f"{shown} has a forward of its own; allowed: nn.{TORCH[kind].__name__}'s forward")
 
 
 def _refuse_calls(probe: nn.Module, choices: dict[str, Choice], example: Tensor | tuple | None) -> None:
-    """Raise ValueError if the swapped copy `probe` still calls an activation of an asked kind, or may do so."""
+    """Raise ValueError if the swapped copy `probe` still calls a function of an asked kind, or may do so."""
     found = hidden_in_modules(probe, choices)
     if not found and type(probe) not in OURS.values():
         try:
