@@ -115,6 +115,6 @@ def _zeros() -> pd.DataFrame:
                 evaluations = layers * neurons * 10_000 * 10
                 zeros = round(rate * evaluations)
                 cell = {"precision": precision, "hidden_layers": layers, "neurons": neurons, "arm": "base"}
-                epochs = {"first_epoch": round(0.4 * zeros), "last_epoch": round(0.1 * zeros)}
+                epochs = {"epochs": 100, "first_epoch": round(0.4 * zeros), "last_epoch": round(0.1 * zeros)}
                 rows.append(cell | {"zeros": zeros, "evaluations": evaluations} | epochs)
     return pd.DataFrame(rows)

@@ -1,10 +1,12 @@
 """The list of claims: read strictly, judged by tables, written as the fixed columns."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
 from kinks import paths, stats
-from kinks.report import claims, save_table
+from kinks.report import claims, save_table, summary
 from kinks.report.claims import ClaimError
 
 ENTRY = """
@@ -154,3 +156,19 @@ def test_a_claim_that_does_not_fit_its_table_names_claim_arm_and_table(project, 
     with pytest.raises(ClaimError, match=message) as caught:
         claims.results(paths.TABLES, claims.load(path))
     assert "E2-x (published) on table t/t" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_larger_runs_are_judged_beside_this_scales_own(full):
+    folder = full / "reports" / "evidence" / "more-images"
+    folder.mkdir(parents=True)
+    assert claims.committed_evidence() == []
+    shutil.copytree(paths.TABLES / "volume", folder / "tables" / "volume")
+    found = claims.committed_evidence()
+    assert found and {result.scale for result in found} == {"evidence: more-images"}
+    assert all(result.evidence == f"reports/evidence/more-images/tables/{result.claim.table}.csv" for result in found)
+    both = claims.frame([*claims.results(paths.TABLES), *found])
+    lines = list(summary.lines(both))
+    larger = [line for line in lines if line.where]
+    assert len(lines) == len(claims.load()) + len({result.claim.id for result in found})
+    assert all(line.table.startswith("evidence/more-images/tables/volume/") for line in larger)
+    assert f"test {len(larger)} of them" in summary.sentence(both)

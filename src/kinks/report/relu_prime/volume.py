@@ -83,7 +83,20 @@ def text(shares: pd.DataFrame, rates: pd.DataFrame, source: str) -> str:
             f"{rate['rate']:.2g} each (95 % interval {rate['low']:.2g} to {rate['high']:.2g})."
         )
         lines.append(line)
-    return "\n\n".join(lines + _late_bias(shares))
+    return "\n\n".join([*lines, *_late_bias(shares), _disagreements(shares)])
+
+
+def _disagreements(shares: pd.DataFrame) -> str:
+    """Name the cells whose 95 % interval misses the share that the paper's implies."""
+    known = shares[(shares["rule"] == "assign") & shares["implied"].notna()]
+    missed = known[(known["implied"] < known["low"]) | (known["implied"] > known["high"])]
+    listed = [
+        f"{BITS[row['precision']]}, {int(row['hidden_layers'])}x{int(row['neurons'])}, batch {int(row['batch_size'])} "
+        f"(ours {row['share']:.1%}, implied {row['implied']:.1%})"
+        for _, row in missed.iterrows()
+    ]
+    head = f"**Cells that disagree.** Of {len(known)} cells with a published share, the interval misses {len(missed)}"
+    return f"{head}: {'; '.join(listed)}." if listed else f"{head}."
 
 
 def _late_bias(shares: pd.DataFrame) -> list[str]:
