@@ -75,7 +75,7 @@ def test_without_a_folder_the_sessions_own_tables_come_first(full, monkeypatch, 
     before = verdicts(claims.evaluate())
     rows = [{"precision": "fp16", "hidden_layers": 1, "neurons": 1, "arm": "base", "zeros": 0, "evaluations": 10**10}]
     rows.append(rows[0] | {"precision": "fp32", "zeros": 5000})
-    table = pd.DataFrame(rows).assign(first_epoch=0, last_epoch=0)
+    table = pd.DataFrame(rows).assign(first_epoch=0, last_epoch=0, epochs=100)
     save_table(table, "zeros/totals", keys=["precision"])
     after = verdicts(claims.evaluate())
     assert before["E12-precision", "published"] == "reproduced"
