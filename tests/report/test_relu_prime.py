@@ -74,6 +74,8 @@ def test_published_cells_pool_the_three_measurements_of_the_common_cell():
     common = cells.loc[("fp32", 3, 256, 256)]
     assert common["published"] == pytest.approx((463 + 478 + 488) / 3000)
     assert common["implied"] == pytest.approx(1 - (1 - common["published"]) ** (1 / 6))
+    assert common["implied_low"] < common["implied"] < common["implied_high"]
+    assert cells.loc[("fp16", 3, 64, 256), "implied_low"] < 0.7  # 1000 of 1000 does not imply all of them earlier
     assert ("fp64", 1, 256, 256) not in cells.index  # never run, so not a published zero
 
 
@@ -136,7 +138,7 @@ def test_volume_figures_draw_no_bar_for_zero():
     rows = [
         {"network": "intended", "precision": p, "bias": "accumulator", "hidden_layers": 3, "neurons": 256,
          "batch_size": 256, "rule": "assign", "count": c, "n": 10, "share": c / 10, "low": 0.0, "high": 0.5,
-         "implied": 0.1, "published": 0.4}
+         "implied": 0.1, "implied_low": 0.05, "implied_high": 0.2, "published": 0.4}
         for p, c in (("fp32", 2), ("fp64", 0))
     ]  # fmt: skip
     fig = volume.bars(pd.DataFrame(rows), COLOURS)

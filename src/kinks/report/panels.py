@@ -13,7 +13,7 @@ def bars(ax: Axes, table: pd.DataFrame, x: str, colours: dict[str, str], publish
     """Draw `share` in percent against the levels of column `x`, one bar per precision, with its interval.
 
     A share of zero has no bar: its interval alone is drawn, from zero to the upper bound. Column `published`, where it
-    holds a number, is drawn as a hollow diamond.
+    holds a number, is drawn as a hollow diamond, and its interval (columns `published` + `_low`, `_high`) dotted.
     """
     table = table.astype({x: int})
     levels = sorted(table[x].unique())
@@ -32,7 +32,8 @@ def bars(ax: Axes, table: pd.DataFrame, x: str, colours: dict[str, str], publish
         ax.vlines(at[known], share[known] - errors[0], share[known] + errors[1], colors=list(colour), lw=1.2, zorder=3)
         ax.scatter(at[known & ~solid], share[known & ~solid], marker="_", s=36, color=colours[name], zorder=4)
         if published is not None:
-            values = 100 * rows[published].to_numpy(float)
+            values, low, high = (100 * rows[f"{published}{end}"].to_numpy(float) for end in ("", "_low", "_high"))
+            ax.vlines(at, low, high, colors="black", lw=0.6, linestyles=(0, (1, 1)), zorder=4)
             ax.scatter(at, values, marker="D", s=20, facecolors="white", edgecolors="black", lw=0.9, zorder=5)
     ax.set_xticks(range(len(levels)), [f"{level:,}" if level >= 10_000 else str(level) for level in levels])
     ax.set_ylim(-2, 103)
