@@ -97,10 +97,11 @@ def test_zero_counts_tell_the_arms_apart():
 
 
 def test_zero_count_grid_trains_every_published_network_in_both_precisions():
-    grid = zero_counts.grid([1, 2, 3, 5, 6], [16, 64, 256, 512], ["fp16", "fp32"], ["fp64", "bf16"], 3)
+    grid = zero_counts.grid([1, 2, 3, 5, 6], [16, 64, 256, 512], ["fp16", "fp32"], ["fp64", "bf16"], ["fp16"], 3)
     base = [c for c in grid if c["alpha"] == 0 and not c["repeat"]]
     assert len([c for c in base if c["precision"] in ("fp16", "fp32")]) == 40 and len(base) == 48
-    assert len({tuple(sorted(c.items())) for c in grid}) == len(grid)
+    assert len({tuple(sorted(c.items())) for c in grid}) == len(grid) == 48 + 2 * 4 + 1
+    assert grid[0]["hidden_layers"] == 6 and grid[0]["neurons"] == 512
 
 
 def effects():

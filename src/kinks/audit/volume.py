@@ -21,7 +21,7 @@ from kinks.ops import ReLUDerivative
 from kinks.precision import Precision, fixed, named
 
 CHUNK = 2048
-NOISE_BATCH = 256  # the noise floor is measured at the batch size that all panels share
+NOISE_CELL = (3, 256)  # hidden layers and batch size at which the noise floor is measured: all panels share them
 ZERO, ASSIGN, CHAIN = ReLUDerivative(0.0), ReLUDerivative(1.0, "assign"), ReLUDerivative(1.0, "chain")
 
 
@@ -48,7 +48,7 @@ def job(
         A table with a column `kind`: `event` rows (one exact zero: seed, layer, image, unit), `census` rows (per seed
         and layer: zeros, evaluations) and `decision` rows (per seed, depth and batch size: first mini-batch with a zero
         at a ReLU input, first that differs under each rule, -1 for none; `noise`: whether ReLU'(0) = 0 differed from
-        itself on one mini-batch, NaN where not asked).
+        itself on one mini-batch, NaN where not asked or not in `NOISE_CELL`).
     """
     if network not in ("intended", "published"):
         raise ValueError(f"network is {network!r}; allowed: intended, published")
@@ -92,7 +92,7 @@ def audit_seed(
         ]
         events, seen = _walk(deepest, raw, precision, wide, size, new, x, labels, stop_when_decided)
         census = census or _census(seed, deepest, events, seen)  # the first pass is the whole map: one census per seed
-        decisions += [d.row(seen, x, labels, noise and d.batch == NOISE_BATCH) for d in new]
+        decisions += [d.row(seen, x, labels, noise and d.cell == NOISE_CELL) for d in new]
     return census + decisions
 
 
@@ -137,6 +137,10 @@ class Decision:
     def __init__(self, seed: int, net: MLP, batch: int, precision: Precision) -> None:
         self.seed, self.net, self.batch, self.precision = seed, net, batch, precision
         self.first = {"hit": -1, "assign": -1, "chain": -1}
+
+    @property
+    def cell(self) -> tuple[int, int]:
+        return len(self.net.relus), self.batch
 
     @property
     def settled(self) -> bool:

@@ -2,7 +2,9 @@
 
 import os
 import sys
+import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 from kinks.pipeline.code_hash import content_hash
@@ -38,6 +40,9 @@ def run_stage(root: Path, stage: str, page: Callable[[Path, Path], object] | Non
     with recorded(root, stage, inputs, os.environ.get("KINKS_RUN")) as aside:
         if aside:
             print(f"{stage}: asked for again, so everything is computed again", file=sys.stderr)
+        if page is None:
+            # nbconvert takes a second to import, which the kernel's own start hides.
+            threading.Thread(target=import_module, args=("kinks.report.html",), daemon=True).start()
         notebook = execute(source, values, environment, reporter, root / ".kinks")
         for folder in declared:
             if not any(folder.iterdir()):

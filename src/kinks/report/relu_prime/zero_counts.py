@@ -18,12 +18,14 @@ def grid(
     neurons: Sequence[int],
     precisions: Sequence[str],
     small_precisions: Sequence[str],
+    rule_precisions: Sequence[str],
     rule_layers: int,
 ) -> list[dict]:
     """List the networks to train, as settings of `kinks.train.zero_counts.job` without the common ones.
 
-    The whole grid with ReLU'(0) = 0 in `precisions`; in `small_precisions` its networks of `rule_layers` layers, which
-    are also trained with ReLU'(0) = 1 under both rules in `precisions`, and the widest of them a second time.
+    The whole grid with ReLU'(0) = 0 in `precisions`; in `small_precisions` its networks of `rule_layers` layers. In
+    `rule_precisions` these are also trained with ReLU'(0) = 1 under both rules, and the widest of them a second time.
+    The longest jobs come first, so that no core waits for the last one.
     """
     cells = [
         {"hidden_layers": depth, "neurons": width, "precision": name, "alpha": 0.0, "rule": "chain", "repeat": 0}
@@ -38,7 +40,7 @@ def grid(
             cell | {"precision": name, "alpha": 1.0, "rule": rule} for rule in ("assign", "chain") for cell in some
         ]
         cells.append(some[-1] | {"precision": name, "alpha": 0.0, "rule": "chain", "repeat": 1})
-    return cells
+    return sorted(cells, key=lambda cell: -cell["hidden_layers"] * cell["neurons"] ** 2)
 
 
 def totals(rows: pd.DataFrame) -> pd.DataFrame:
