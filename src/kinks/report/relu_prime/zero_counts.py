@@ -35,7 +35,7 @@ def grid(
     ]
     some = [{"hidden_layers": rule_layers, "neurons": width, "repeat": 0} for width in neurons]
     cells += [cell | {"precision": name, "alpha": 0.0, "rule": "chain"} for name in small_precisions for cell in some]
-    for name in precisions:
+    for name in rule_precisions:
         cells += [
             cell | {"precision": name, "alpha": 1.0, "rule": rule} for rule in ("assign", "chain") for cell in some
         ]
