@@ -24,7 +24,9 @@ def execute(
     Raises PipelineError if a cell fails or the kernel dies; what was executed is then kept in scratch/failed/.
     """
     # Parameters are checked before; papermill's warnings about annotations it cannot read are noise.
-    logging.getLogger("papermill").setLevel(logging.CRITICAL + 1)
+    # So is asyncio's remark, after a signal, that nobody asked the stopped kernel's task for its exception.
+    for name in ("papermill", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     partial, log = scratch / "failed" / source.name, scratch / "logs" / f"{reporter.stage}.log"
     partial.parent.mkdir(parents=True, exist_ok=True)
 
