@@ -3,6 +3,7 @@
 from importlib.resources import as_file, files
 
 import matplotlib.pyplot as plt
+import pandas as pd
 
 # The paper's colours for 16, 32 and 64 bits, and a fourth for bf16; told apart with any colour vision.
 PRECISION_COLOURS = {"fp16": "#3274a1", "fp32": "#e1812c", "fp64": "#3a923a", "bf16": "#9372b2"}
@@ -20,7 +21,15 @@ def use() -> None:
     """Set the project's style for all figures drawn from here on; those shown in a notebook included."""
     with as_file(files(__package__) / "kinks.mplstyle") as path:
         plt.style.use(path)
+    pd.set_option("styler.format.formatter", _short)
     _inline()
+
+
+def _short(value: object) -> object:
+    """A cell of a table shown in a notebook: floats to three digits (a rate may be 1e-8), a dash for none."""
+    if not isinstance(value, float):
+        return value
+    return "–" if value != value else f"{value:.3g}"
 
 
 def _inline() -> None:
