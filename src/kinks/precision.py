@@ -1,9 +1,10 @@
 """One place for everything that decides how a number is rounded.
 
-"16 bits" is not a precision: where the bias of a linear layer is added (inside the accumulator, or after the product
-was rounded) moves the share of affected half-precision networks from about a third to all of them. So a precision here
-is a model: storage and accumulator formats, bias placement, TF32, reduced-precision reductions and autocast, together
-with whether the processor computed it or an exact emulation did. It is stored with every result row.
+"16 bits" is not a precision: where the bias of a layer is added (inside the accumulator, or after the product was
+rounded) moves the share of affected half-precision networks from about a third to all of them. So a precision here is a
+model: storage and accumulator formats, bias placement, TF32, reduced-precision reductions and autocast, together with
+whether the processor computed it or an exact emulation did. It is stored with every result row. What is not a product
+(batch norm, pools, softmax) torch computes in fp32 and rounds, on every device, so only products need a model.
 """
 
 import hashlib
@@ -11,12 +12,12 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 
-Bias = Literal["accumulator", "after_rounding"]
+Bias = Literal["accumulator", "after_rounding", "after_convolution"]
 NAMES = ("fp64", "fp32", "fp16", "bf16")
 _STORAGE = {"fp64": torch.float64, "fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -27,10 +28,11 @@ class Precision:
 
     Attributes:
         name: fp64, fp32, fp16 or bf16.
-        bias: `accumulator` (one rounding per linear layer) or `after_rounding` (the product is rounded to the storage
-            format first, then the bias is added and the sum rounded again: two roundings).
-        emulated: 16-bit linear layers are computed as fp32 products of 16-bit values, rounded once to the storage
-            format (exact: a product of two 16-bit numbers is an fp32 number). Elementwise operations need no emulation:
+        bias: `accumulator` (one rounding per layer), `after_rounding` (the product is rounded to the storage format
+            first, then the bias is added and the sum rounded again: two roundings) or `after_convolution` (two for
+            convolutions, one for linear layers, as PyTorch does it on GPUs).
+        emulated: 16-bit products are computed as fp32 products of 16-bit values, rounded once to the storage format
+            (exact: a product of two 16-bit numbers is an fp32 number). Elementwise operations need no emulation:
             torch computes them in fp32 and rounds. Only the order of summation differs from a native kernel's.
         tf32: products of fp32 numbers may be computed in TF32 (CUDA only).
         reduced_reduction: 16-bit products may be accumulated in 16 bits (CUDA only).
@@ -47,8 +49,8 @@ class Precision:
     def __post_init__(self) -> None:
         if self.name not in NAMES:
             raise ValueError(f"precision is {self.name!r}; allowed: {', '.join(NAMES)}")
-        if self.bias not in ("accumulator", "after_rounding"):
-            raise ValueError(f"bias placement is {self.bias!r}; allowed: accumulator, after_rounding")
+        if self.bias not in get_args(Bias):
+            raise ValueError(f"bias placement is {self.bias!r}; allowed: {', '.join(get_args(Bias))}")
         if self.emulated and self.name not in ("fp16", "bf16"):
             raise ValueError(f"{self.name} is computed natively; only fp16 and bf16 are emulated")
         if self.emulated and self.autocast:
@@ -127,14 +129,75 @@ def linear(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, pre
     Raises:
         TypeError: a tensor is not in the storage format.
     """
-    for label, tensor in (("input", x), ("weight", weight)):
-        if tensor.dtype != precision.storage:
-            raise TypeError(f"the {label} is {tensor.dtype}; {precision.name} stores {precision.storage}")
+    _check_storage(x, weight, precision)
     if precision.emulated:
         return _RoundedLinear.apply(x, weight, bias, precision.bias == "after_rounding")
     if precision.bias == "after_rounding" and bias is not None:
         return F.linear(x, weight) + bias
     return F.linear(x, weight, bias)
+
+
+class _RoundedConv2d(torch.autograd.Function):
+    """A convolution without bias of 16-bit tensors, with fp32 accumulation and one rounding; bias added before it."""
+
+    @staticmethod
+    def forward(ctx, x, weight, bias, arguments):
+        ctx.save_for_backward(x, weight)
+        ctx.arguments, ctx.has_bias = arguments, bias is not None
+        return F.conv2d(x.float(), weight.float(), None if bias is None else bias.float(), *arguments).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        x, weight = ctx.saved_tensors
+        stride, padding, dilation, groups = ctx.arguments
+        wanted = [ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.has_bias and ctx.needs_input_grad[2]]
+        wide, sizes = (tensor.float() for tensor in (grad, x, weight)), [weight.shape[0]]
+        places = (stride, padding, dilation, False, [0, 0], groups)
+        found = torch.ops.aten.convolution_backward(*wide, sizes, *places, wanted)
+        return *(None if one is None else one.to(grad.dtype) for one in found), None
+
+
+Pair = int | tuple[int, int]
+
+
+def conv2d(
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    precision: Precision,
+    stride: Pair = 1,
+    padding: Pair = 0,
+    dilation: Pair = 1,
+    groups: int = 1,
+) -> torch.Tensor:
+    """Return the convolution of `x` `(B, in, H, W)`, rounded as `precision` says, with gradients rounded the same way.
+
+    Args:
+        weight: `(out, in / groups, kernel, kernel)`, bias: `(out,)` or None, all in `precision.storage`; the rest as in
+            torch.nn.functional.conv2d.
+
+    Raises:
+        TypeError: a tensor is not in the storage format.
+    """
+    _check_storage(x, weight, precision)
+    late = bias if precision.bias != "accumulator" else None
+    fused = bias if late is None else None
+    if precision.emulated:
+        arguments = (*(_pair(size) for size in (stride, padding, dilation)), groups)
+        y = _RoundedConv2d.apply(x, weight, fused, arguments)
+    else:
+        y = F.conv2d(x, weight, fused, stride, padding, dilation, groups)
+    return y if late is None else y + late[:, None, None]
+
+
+def _pair(size: Pair) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def _check_storage(x: torch.Tensor, weight: torch.Tensor, precision: Precision) -> None:
+    for label, tensor in (("input", x), ("weight", weight)):
+        if tensor.dtype != precision.storage:
+            raise TypeError(f"the {label} is {tensor.dtype}; {precision.name} stores {precision.storage}")
 
 
 @contextmanager
