@@ -100,7 +100,7 @@ def _affected(layers: Layers, raw: Layers, wide: Tensor, x: Tensor, labels: Tens
     """Ours: for every mini-batch, whether its gradients differ. Backward passes run for those with a zero only."""
     decision = _Every(0, NET, BATCH, precision)
     decision.layers = layers
-    volume._walk(NET, raw, precision, wide, volume.CHUNK, [decision], x, labels, False)
+    volume.walk(NET, raw, precision, wide, volume.CHUNK, [decision], x, labels, False)
     return [index in decision.affected for index in range(-(-len(x) // BATCH))]
 
 

@@ -90,13 +90,13 @@ def audit_seed(
             for depth in hidden_layers
             for batch in batches
         ]
-        events, seen = _walk(deepest, raw, precision, wide, size, new, x, labels, stop_when_decided)
+        events, seen = walk(deepest, raw, precision, wide, size, new, x, labels, stop_when_decided)
         census = census or _census(seed, deepest, events, seen)  # the first pass is the whole map: one census per seed
         decisions += [d.row(seen, x, labels, noise and d.cell == NOISE_CELL) for d in new]
     return census + decisions
 
 
-def _walk(net, raw, precision, wide, size, decisions, x, labels, stop) -> tuple[list[tuple[int, int, int]], int]:
+def walk(net, raw, precision, wide, size, decisions, x, labels, stop) -> tuple[list[tuple[int, int, int]], int]:
     """Run one forward pass in slices of `size` rows; return (layer, image, unit) of every zero, and the rows seen."""
     events: list[tuple[int, int, int]] = []
     for part in chunks(len(wide), size):

@@ -1,7 +1,7 @@
 """Puts activations and pools with a chosen derivative into an existing model, and takes them out again."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch import Tensor, jit, nn
 
@@ -49,7 +49,7 @@ def swap(
         raise ValueError("swap: no derivative given; allowed: one or more of relu=, relu6=, leaky_relu=, pool=")
     _refuse_modules(model, choices)
     probe = _replace(copy.deepcopy(model), lambda module: _replacement(module, choices))
-    _refuse_calls(probe, choices, example)
+    refuse_calls(probe, choices, example)
     for kind in choices:
         if not any(type(module) is OURS[kind] for module in probe.modules()):
             raise ValueError(f"swap: {type(model).__name__} has no nn.{TORCH[kind].__name__} for {kind}=")
@@ -127,15 +127,16 @@ def _refuse_modules(model: nn.Module, choices: dict[str, Choice]) -> None:
                 raise ValueError(f"{shown} has a forward of its own; allowed: nn.{TORCH[kind].__name__}'s forward")
 
 
-def _refuse_calls(probe: nn.Module, choices: dict[str, Choice], example: Tensor | tuple | None) -> None:
-    """Raise ValueError if the swapped copy `probe` still calls a function of an asked kind, or may do so."""
-    found = hidden_in_modules(probe, choices)
+def refuse_calls(probe: nn.Module, kinds: Iterable[str], example: Tensor | tuple | None) -> None:
+    """Raise ValueError if `probe`, a copy whose modules of these kinds are swapped, calls their functions elsewhere."""
+    kinds = tuple(kinds)
+    found = hidden_in_modules(probe, kinds)
     if not found and type(probe) not in OURS.values():
         try:
             if example is None:
-                found = in_trace(probe, choices, tuple(TORCH[kind] for kind in choices))
+                found = in_trace(probe, kinds, tuple(TORCH[kind] for kind in kinds))
             else:
-                found = in_example(probe, choices, example)
+                found = in_example(probe, kinds, example)
         except CannotTraceError as error:
             raise ValueError(
                 f"swap: torch.fx cannot follow {type(probe).__name__} ({error}); "
