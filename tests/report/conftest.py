@@ -29,7 +29,7 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def full(project):
-    """The same with every table that claims.yaml names, holding what a laptop run would."""
+    """The same with every table that the claims of the first paper name, holding what a laptop run would."""
     for name, table, keys in tables():
         save_table(table.assign(**WHO), name, keys=keys)
     return project

@@ -1,4 +1,4 @@
-"""What the papers claim, and what our tables say about it: claims.yaml in, one verdict per claim and arm out."""
+"""What the papers claim, a claims.yaml for each, and what our tables say: one verdict per claim and arm."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -18,6 +18,7 @@ from kinks.report.finding import Finding, RuleError
 from kinks.report.tables import read_table, to_csv, write
 
 ARMS = ("published", "corrected", "noise")  # A: as the public code computes it, B: the mathematics, C: noise floor
+PAPERS = ("relu_prime", "max_pool")  # the packages that hold a claims.yaml each, in the order of the list
 COLUMNS = (
     "id", "paper", "experiment", "claim", "quantity", "paper_value", "measured", "low", "high", "n", "arm", "scale",
     "data", "device", "verdict", "evidence",
@@ -39,6 +40,7 @@ class Claim:
         table: "stage/name". select: pandas query for the rows of the claim. arms: a further query per arm.
         rule: `name`, and its arguments. refuted_by: what result would refute the claim.
         family: claims tested together (Holm's correction); by default each stands alone.
+        headline: whether the README's first screen shows it.
     """
 
     id: str
@@ -55,6 +57,7 @@ class Claim:
     rule: Mapping[str, object]
     refuted_by: str
     family: str = ""
+    headline: bool = False
 
     def __post_init__(self) -> None:
         if not self.id.startswith(f"{self.experiment}-"):
@@ -114,18 +117,19 @@ class Result:
 
 
 def load(path: Path | None = None) -> list[Claim]:
-    """Read the list of claims, this package's own unless a path is given.
+    """Read the lists of claims, this package's own one after the other unless a path is given.
 
     Raises:
         ClaimError: an unknown or missing entry, an unknown arm or rule, a wrong argument, or an id given twice.
     """
-    source = files(__package__) / "claims.yaml" if path is None else path
-    entries = YAML(typ="safe", pure=True).load(source.read_text(encoding="utf-8"))["claims"]
+    sources = [files(__package__) / paper / "claims.yaml" for paper in PAPERS] if path is None else [path]
+    read = YAML(typ="safe", pure=True).load
+    entries = [entry for source in sources for entry in read(source.read_text(encoding="utf-8"))["claims"]]
     known = {item.name for item in fields(Claim)}
     for entry in entries:
         if odd := sorted(set(entry) - known):
             raise ClaimError(f"claim {entry.get('id')}: unknown entry {odd[0]!r}; allowed: {', '.join(sorted(known))}")
-        if lacking := sorted(known - {"family"} - set(entry)):
+        if lacking := sorted(known - {"family", "headline"} - set(entry)):
             raise ClaimError(f"claim {entry.get('id')}: no entry {lacking[0]!r}")
     claims = [Claim(**entry) for entry in entries]
     for number, claim in enumerate(claims):

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from kinks.report.claims import Result
 from kinks.report.style import ARM_MARKERS, VERDICT_COLOURS
 
-NAMES = {"published": "published rule", "corrected": "chain rule"}
+NAMES = {"published": "as published", "corrected": "as the mathematics says"}
 
 
 def forest_table(results: Sequence[Result]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from ruamel.yaml import YAML
 
 from kinks import paths
 from kinks.report import summary
-from kinks.report.claims import ARMS
+from kinks.report.claims import ARMS, load
 from kinks.report.summary import Cell, Line
 from kinks.report.tables import write
 
@@ -32,24 +32,44 @@ def update(readme: Path | None = None, claims: Path | None = None) -> None:
 
 
 def block(claims: Path) -> str:
-    """Return the generated lines: a sentence, the table of claims, and the doors."""
+    """Return the generated lines: a sentence, the verdicts by paper, the claims that lead, and the doors."""
     table = summary.read(claims)
     parts = [f"**{summary.sentence(table)}**"]
     if len(table):
-        parts += [_claims(list(summary.lines(table))), LEGEND]
+        leading = {claim.id for claim in load() if claim.headline}
+        found = list(summary.lines(table))
+        parts += [_papers(found), _claims([line for line in found if line.id in leading]), LEGEND]
     return "\n\n".join([*parts, _doors()])
 
 
 LEGEND = (
-    "*Published rule*: gradients as the paper's public code computes them at a kink. *Chain rule*: as the mathematics "
-    "says. *Noise floor*: the same program against itself. Numbers with 95 % intervals and n; how each is judged, and "
-    "what would refute it: [reports/claims.md](reports/claims.md)."
+    "*As published*: what the paper's public code computes, defects included. *As the mathematics says*: the same "
+    "without them. *Noise floor*: the same program against itself. Numbers with 95 % intervals and n. All claims, how "
+    "each is judged, and what would refute it: [reports/claims.md](reports/claims.md)."
 )
+
+
+def _papers(found: list[Line]) -> str:
+    """How many claims of each paper have which verdict; a claim that a larger run tests counts by that run."""
+    last = {line.id: line for line in found if line.verdict != "not run at this scale"}
+    last = {line.id: line for line in found} | last
+    seen = [verdict for verdict in summary.ORDER if any(line.verdict == verdict for line in last.values())]
+    rows = [f"| claims of | {' | '.join(seen)} |", f"| --- |{' ---: |' * len(seen)}"]
+    for paper in dict.fromkeys(line.paper for line in last.values()):
+        counts = [sum((line.paper, line.verdict) == (paper, verdict) for line in last.values()) for verdict in seen]
+        rows.append(f"| {TITLES.get(paper, paper)} | {' | '.join(map(str, counts))} |")
+    return "\n".join(rows)
+
+
+TITLES = {
+    "relu-prime": "*Numerical influence of ReLU'(0) on backpropagation* (NeurIPS 2021)",
+    "max-pool": "*On the numerical reliability of nonsmooth autodiff: a MaxPool case study* (TMLR 2024)",
+}
 
 
 def _claims(found: list[Line]) -> str:
     rows = [
-        "| claim | paper says | published rule | chain rule | noise floor | verdict |",
+        "| claim | paper says | as published | as the mathematics says | noise floor | verdict |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     books = summary.notebooks()

@@ -12,8 +12,8 @@ from pandas.io.formats.style import Styler
 from kinks import paths
 from kinks.report.style import VERDICT_COLOURS
 
-ARMS = {"published": "published rule", "corrected": "chain rule", "noise": "noise floor"}
-DEPENDS, DEPENDS_COLOUR = "depends on the rule", "#7b3294"
+ARMS = {"published": "as published", "corrected": "as the mathematics says", "noise": "noise floor"}
+DEPENDS, DEPENDS_COLOUR = "depends on the arm", "#7b3294"
 ORDER = ("reproduced", DEPENDS, "not reproduced", "inconclusive", "not run at this scale")
 
 
@@ -44,6 +44,7 @@ class Line:
     """
 
     id: str
+    paper: str
     claim: str
     quantity: str
     paper_value: str
@@ -79,7 +80,8 @@ def lines(claims: pd.DataFrame) -> Iterator[Line]:
             values = sorted(set(group["paper_value"]), key=len)  # the longest: an arm that was run says for how many
             where = "; ".join(sorted(set(group["data"]))) if is_evidence(group).any() else ""
             table = evidence.removeprefix("reports/").removesuffix(".csv")
-            yield Line(name, first["claim"], first["quantity"], values[-1] or "–", arms, verdict(arms), table, where)
+            about = (first[column] for column in ("paper", "claim", "quantity"))
+            yield Line(name, *about, values[-1] or "–", arms, verdict(arms), table, where)
 
 
 def is_evidence(claims: pd.DataFrame) -> pd.Series:
@@ -88,9 +90,9 @@ def is_evidence(claims: pd.DataFrame) -> pd.Series:
 
 
 def verdict(arms: dict[str, Cell]) -> str:
-    """Return one verdict over the arms: the rules' common one, or that it depends on the rule.
+    """Return one verdict over the arms: the common one of A and B, or that it depends on which of them is asked.
 
-    A rule that was not run says nothing; the noise arm decides only where it is the only one.
+    An arm that was not run says nothing; the noise arm decides only where it is the only one.
     """
     said = [arms[arm].verdict for arm in ("published", "corrected") if arm in arms]
     said = [word for word in said if word != "not run at this scale"] or said
@@ -121,7 +123,7 @@ def _counted(claims: pd.DataFrame) -> tuple[int, str]:
     counts = Counter(line.verdict for line in lines(claims))
     words = {
         "reproduced": "reproduced",
-        DEPENDS: "depending on the backward rule",
+        DEPENDS: "depending on the arm",
         "not reproduced": "not reproduced",
         "inconclusive": "inconclusive",
         "not run at this scale": "not run",
@@ -130,10 +132,10 @@ def _counted(claims: pd.DataFrame) -> tuple[int, str]:
 
 
 def text(claims: pd.DataFrame) -> str:
-    """Say in a few lines which claims have which verdict; where it depends on the rule, with both numbers."""
+    """Say in a few lines which claims have which verdict; where it depends on the arm, with both numbers."""
     words = {
         "reproduced": "Reproduced",
-        DEPENDS: "Depending on the backward rule",
+        DEPENDS: "Depending on the arm",
         "not reproduced": "Not reproduced",
         "inconclusive": "Inconclusive: this run could not have refuted, or confirmed, these",
         "not run at this scale": "Not run at this scale",
@@ -175,7 +177,7 @@ def _said(line: Line) -> str:
     name = f"{line.id} (larger run)" if line.where else line.id
     if line.verdict != DEPENDS:
         return name
-    values = [f"{line.arms[arm].value} under the {ARMS[arm]}" for arm in ("published", "corrected")]
+    values = [f"{line.arms[arm].value} {ARMS[arm]}" for arm in ("published", "corrected")]
     return f"{name} ({line.quantity}: {', '.join(values)})"
 
 
