@@ -91,3 +91,34 @@ def test_other_padding_autocast_and_wrong_formats_are_refused():
         at(nn.Sequential(nn.Linear(1, 1)), Precision("fp16", autocast=True))
     with pytest.raises(TypeError, match=r"the input is torch\.float32; fp16 stores torch\.float16"):
         at(nn.Sequential(nn.Conv2d(1, 1, 3)), named("fp16"))(torch.zeros(1, 1, 4, 4))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_emulated_batch_norm_keeps_its_statistics_in_fp32_and_rounds_once(training):
+    x = torch.randn(64, 5, 6, 6, generator=torch.Generator().manual_seed(0)).half()
+    ours = at(nn.Sequential(nn.BatchNorm2d(5)), named("fp16")).train(training)
+    wide = nn.BatchNorm2d(5).train(training)
+    assert torch.equal(ours(x), wide(x.float()).half())
+    assert torch.equal(ours[0].running_mean, wide.running_mean.half()) and ours[0].weight.dtype == torch.float16
+    assert ours[0].num_batches_tracked == wide.num_batches_tracked
+    native = nn.BatchNorm2d(5).half().train(training)
+    assert torch.allclose(ours(x).float(), native(x).float(), atol=0.02)
+
+
+def test_sixteen_bit_statistics_would_make_zeros_that_fp32_ones_do_not():
+    generator, ours, native = torch.Generator().manual_seed(0), 0, 0
+    norm, plain = at(nn.Sequential(nn.BatchNorm2d(64)), named("fp16")), nn.BatchNorm2d(64).half()
+    for _ in range(4):
+        x = (0.3 * torch.randn(128, 64, 8, 8, generator=generator)).half()
+        ours, native = ours + int((norm(x) == 0).sum()), native + int((plain(x) == 0).sum())
+    assert native > 3 * ours
+
+
+def test_batch_norm_is_differentiated_in_fp32_and_rounded_once():
+    x = torch.randn(32, 4, generator=torch.Generator().manual_seed(0)).bfloat16().requires_grad_()
+    ours, wide = at(nn.Sequential(nn.BatchNorm1d(4)), named("bf16")), nn.BatchNorm1d(4)
+    upstream = torch.linspace(-1, 1, x.numel()).reshape(x.shape).bfloat16()
+    given = torch.autograd.grad(ours(x), (x, ours[0].weight, ours[0].bias), upstream)
+    z = x.detach().float().requires_grad_()
+    expected = torch.autograd.grad(wide(z), (z, wide.weight, wide.bias), upstream.float())
+    assert all(torch.equal(a, b.bfloat16()) for a, b in zip(given, expected, strict=True))
