@@ -13,7 +13,7 @@ from kinks.ops.derivative import (
 )
 from kinks.ops.leaky_relu import LeakyReLU, leaky_relu
 from kinks.ops.norm_pool import NormPool2d, norm_pool2d
-from kinks.ops.pool import MaxPool2d, max_pool2d
+from kinks.ops.pool import MaxPool2d, max_pool2d, max_pool2d_with_ties
 from kinks.ops.pool_windows import tied_windows
 from kinks.ops.relu import ReLU, relu
 from kinks.ops.relu6 import ReLU6, relu6
@@ -38,6 +38,7 @@ __all__ = [
     "has_zero",
     "leaky_relu",
     "max_pool2d",
+    "max_pool2d_with_ties",
     "norm_pool2d",
     "relu",
     "relu6",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
+from kinks.ops import two_by_two
 from kinks.ops.derivative import PoolDerivative, PoolSwitch
 from kinks.ops.kinked import current, supported, values_can_be_read
 from kinks.ops.pool_windows import Pair, Windows, check_pooled, maximal, part, windows
@@ -38,26 +39,33 @@ def shares(upstream: Tensor, count: Tensor, derivative: PoolDerivative) -> tuple
 
 
 class Pooled(Function):
-    """Reverse mode. Returns the pooled tensor and the place of each window's first maximum, as PyTorch counts it."""
+    """Reverse mode. Returns the pooled tensor, the place of each window's first maximum, as PyTorch counts it, and how
+    often the maximum occurs (uint8; empty where that was not counted on the way).
+    """
 
     @staticmethod
-    def forward(x: Tensor, cells: Windows, derivative: PoolDerivative | PoolSwitch) -> tuple[Tensor, Tensor]:
-        top, indices = F.max_pool2d(x, *cells.arguments, return_indices=True)
-        return blend(top, current(derivative)), indices
+    def forward(x: Tensor, cells: Windows, derivative: PoolDerivative | PoolSwitch) -> tuple[Tensor, Tensor, Tensor]:
+        found = two_by_two.pooled(x) if two_by_two.applies(x, cells) else None
+        if found is None:
+            found = (*F.max_pool2d(x, *cells.arguments, return_indices=True), torch.empty(0, dtype=torch.uint8))
+        top, indices, count = found
+        return blend(top, current(derivative)), indices, count
 
     @staticmethod
     def setup_context(ctx, inputs: tuple, output: tuple) -> None:
         x, ctx.cells, ctx.derivative = inputs
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(x, output[1])
+        ctx.mark_non_differentiable(*output[1:])
+        ctx.save_for_backward(x, *output[1:])
         ctx.save_for_forward(x, output[1])
 
     @staticmethod
-    def backward(ctx, upstream: Tensor, _: None) -> tuple[Tensor, None, None]:
-        x, indices = ctx.saved_tensors
+    def backward(ctx, upstream: Tensor, *_: None) -> tuple[Tensor, None, None]:
+        x, indices, known = ctx.saved_tensors
         derivative = current(ctx.derivative)
         native = torch.ops.aten.max_pool2d_with_indices_backward
         if derivative == NATIVE:
+            return native(upstream, x, *ctx.cells.arguments, indices), None, None
+        if derivative.forward == "exact" and known.numel() and values_can_be_read(x) and known.amax() <= 1:
             return native(upstream, x, *ctx.cells.arguments, indices), None, None
         count, later = maximal(x, take(x, indices), ctx.cells)
         # Without a tie the shares are upstream itself and nothing: skipping them saves a third of the time.
@@ -76,16 +84,16 @@ class PooledEverywhere(Pooled):
     generate_vmap_rule = True
 
     @staticmethod
-    def jvp(ctx, tangent: Tensor, *_: None) -> tuple[Tensor, None]:
+    def jvp(ctx, tangent: Tensor, *_: None) -> tuple[Tensor, None, None]:
         x, indices = ctx.saved_tensors
         derivative, at_first = current(ctx.derivative), take(tangent, indices)
         if derivative == NATIVE:
-            return at_first, None
+            return at_first, None, None
         count, later = maximal(x, take(x, indices), ctx.cells)
         at_further = torch.zeros_like(at_first)
         for inside, holders, mask in later:
             part(at_further, holders).add_(torch.where(mask, part(tangent, inside), 0))
-        return shares(at_first, count, derivative)[0] + shares(at_further, count, derivative)[1], None
+        return shares(at_first, count, derivative)[0] + shares(at_further, count, derivative)[1], None, None
 
 
 def take(x: Tensor, indices: Tensor) -> Tensor:
@@ -120,12 +128,27 @@ def max_pool2d(
         return handle_torch_function(max_pool2d, (x,), x, derivative, *arguments)
     cells = windows("max_pool2d", *arguments)
     check_pooled("max_pool2d", x, cells)
-    if isinstance(derivative, PoolDerivative):
-        if derivative == NATIVE:
-            return F.max_pool2d(x, *cells.arguments)
-    elif not isinstance(derivative, PoolSwitch):
+    if derivative == NATIVE:
+        return F.max_pool2d(x, *cells.arguments)
+    return _apply(x, cells, derivative)[0]
+
+
+def max_pool2d_with_ties(
+    x: Tensor, derivative: PoolDerivative | PoolSwitch, kernel_size: int | Pair, *arguments: object
+) -> tuple[Tensor, Tensor]:
+    """`max_pool2d`, and what `tied_windows` returns for it, at less than the cost of both (integers, 0 if NaN)."""
+    cells = windows("max_pool2d_with_ties", kernel_size, *arguments)
+    check_pooled("max_pool2d_with_ties", x, cells)
+    top, indices, count = _apply(x, cells, derivative)
+    if not count.numel():
+        count = maximal(x.detach(), take(x.detach(), indices), cells)[0]
+    return top, count
+
+
+def _apply(x: Tensor, cells: Windows, derivative: PoolDerivative | PoolSwitch) -> tuple[Tensor, Tensor, Tensor]:
+    if not isinstance(derivative, PoolDerivative | PoolSwitch):
         raise TypeError(f"max_pool2d: got {derivative!r}; allowed: a PoolDerivative or a PoolSwitch")
-    return supported(Pooled, PooledEverywhere, derivative).apply(x, cells, derivative)[0]
+    return supported(Pooled, PooledEverywhere, derivative).apply(x, cells, derivative)
 
 
 class MaxPool2d(nn.Module):
