@@ -149,5 +149,5 @@ def test_no_committed_file_is_large():
 
 
 def test_nothing_scratch_is_committed():
-    scratch = re.compile(r"(^|/)(\.venv|\.kinks|lab|__pycache__|\.ipynb_checkpoints|MNIST)(/|$)")
+    scratch = re.compile(r"(^|/)(\.venv|\.kinks|lab|__pycache__|\.ipynb_checkpoints|MNIST|CIFAR10|CIFAR100|SVHN)(/|$)")
     assert not [name(path) for path in files() if scratch.search(name(path))]

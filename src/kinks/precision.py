@@ -3,8 +3,9 @@
 "16 bits" is not a precision: where the bias of a layer is added (inside the accumulator, or after the product was
 rounded) moves the share of affected half-precision networks from about a third to all of them. So a precision here is a
 model: storage and accumulator formats, bias placement, TF32, reduced-precision reductions and autocast, together with
-whether the processor computed it or an exact emulation did. It is stored with every result row. What is not a product
-(batch norm, pools, softmax) torch computes in fp32 and rounds, on every device, so only products need a model.
+whether the processor computed it or an exact emulation did. It is stored with every result row. Elementwise operations,
+pools and softmax torch computes in fp32 and rounds on every device; batch norm is the exception that
+`kinks.nets.precise` mends on a CPU.
 """
 
 import hashlib

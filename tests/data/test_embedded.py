@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kinks import paths
-from kinks.data import fetch, load, mnist
+from kinks.data import fetch, load, mnist, splits
 from kinks.data.images import md5
 
 FOLDER = paths.DATA / mnist.EMBEDDED
@@ -141,3 +141,8 @@ def test_the_readme_states_the_checksums():
     for name, checksum in {**mnist.EMBEDDED_FILES, **mnist.OFFICIAL_FILES}.items():
         assert any(f"`{name}`" in line and f"`{checksum}`" in line for line in text.splitlines()), name
     assert load().card.checksum in text
+
+
+def test_splits_that_mnist_has():
+    assert splits("mnist") == splits("mnist", "embedded") == ("train",)
+    assert splits("mnist", "official") == ("train", "test")

@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 
-from kinks.data import fetch, idx, load, mnist, synthetic_digits
+from kinks.data import fetch, fetching, idx, load, mnist, synthetic_digits
 from kinks.data.images import md5
 
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = mnist.OFFICIAL_FILES
@@ -151,7 +151,7 @@ def test_silent_host_is_given_up(host, root, refused, monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [address])
-        monkeypatch.setattr(mnist, "TIMEOUT", 0.2)
+        monkeypatch.setattr(fetching, "TIMEOUT", 0.2)
         with refused("could not be downloaded", "timed out"):
             fetch(root=root)
     assert socket.getdefaulttimeout() is None

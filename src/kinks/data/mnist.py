@@ -4,27 +4,22 @@
 10,000 training images, which this repository carries. Every load checks the md5 of the content.
 """
 
-import http.client
-import io
-import shutil
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from kinks.data import idx
-from kinks.data.images import Card, DataError, Images, md5
+from kinks.data.fetching import gathering, is_verified, network
+from kinks.data.images import DataError, Images, assemble
 
+SOURCES = ("embedded", "official")
+SPLITS = ("train", "test")
 CLASSES = tuple("0123456789")
 LICENCE = "CC BY-SA 3.0, as stated by distributors of MNIST"
 CREDIT = "Yann LeCun, Corinna Cortes and Christopher J. C. Burges, The MNIST database of handwritten digits"
 RAW = Path("MNIST", "raw")
 EMBEDDED = Path("embedded", "mnist-10k")
 EMBEDDED_N = 10_000
-TIMEOUT = 10.0  # seconds without an answer after which a host counts as out of reach
 
 # file name -> md5 of the uncompressed content
 OFFICIAL_FILES = {
@@ -91,17 +86,7 @@ def _read(path: Path, checksum: str, remedy: str) -> np.ndarray:
 
 def _assemble(images: np.ndarray, labels: np.ndarray, **words: str) -> Images:
     """Put the arrays and the words of their card (source, split, label, provenance) together."""
-    card = Card(
-        name="mnist",
-        n=len(images),
-        classes=CLASSES,
-        shape=images.shape[1:],
-        checksum=md5(images.tobytes()),
-        licence=LICENCE,
-        credit=CREDIT,
-        **words,
-    )
-    return Images(torch.tensor(images), torch.tensor(labels, dtype=torch.int64), card)
+    return assemble(images, labels, name="mnist", classes=CLASSES, licence=LICENCE, credit=CREDIT, **words)
 
 
 def fetch(root: Path, mirror: Path | None = None, download: bool = True) -> None:
@@ -116,7 +101,7 @@ def fetch(root: Path, mirror: Path | None = None, download: bool = True) -> None
             could be reached.
     """
     target = root / RAW
-    wrong = [name for name, check in OFFICIAL_FILES.items() if not _verified(target / name, check)]
+    wrong = [name for name, check in OFFICIAL_FILES.items() if not is_verified(target / name, check)]
     if not wrong:
         return
     if mirror is None and not download:
@@ -124,20 +109,12 @@ def fetch(root: Path, mirror: Path | None = None, download: bool = True) -> None
             f"official mnist is not complete ({target / wrong[0]} is missing or altered) and `download` is false; "
             "give a `mirror:` folder that holds its four IDX files, or set `download: true`"
         )
-    partial = root / "MNIST.partial"
-    shutil.rmtree(partial, ignore_errors=True)
-    (partial / RAW).mkdir(parents=True)
-    try:
+    with gathering(root / "MNIST.partial") as partial:
+        (partial / RAW).mkdir(parents=True)
         _from_network(partial) if mirror is None else _from_mirror(partial, mirror)
         target.mkdir(parents=True, exist_ok=True)
         for name in OFFICIAL_FILES:
             (partial / RAW / name).replace(target / name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _verified(path: Path, checksum: str) -> bool:
-    return path.is_file() and md5(path.read_bytes()) == checksum
 
 
 def _from_mirror(partial: Path, mirror: Path) -> None:
@@ -153,26 +130,8 @@ def _from_mirror(partial: Path, mirror: Path) -> None:
 def _from_network(partial: Path) -> None:
     import torchvision  # here, so that embedded data load where only torch is installed
 
-    with _impatient():
-        try:
-            torchvision.datasets.MNIST(partial, download=True)
-        except (OSError, RuntimeError, http.client.HTTPException) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise DataError(
-                "MNIST could not be downloaded; check the network, or give a folder that holds its four IDX files as "
-                f"`mirror:` in params.yaml, or use `source: embedded` ({reason})"
-            ) from None
+    otherwise = "or give a folder that holds its four IDX files as `mirror:` in params.yaml, or use `source: embedded`"
+    with network("MNIST", otherwise):
+        torchvision.datasets.MNIST(partial, download=True)
     for name, check in OFFICIAL_FILES.items():
         _read(partial / RAW / name, check, "the host served another file; give a `mirror:` folder")
-
-
-@contextmanager
-def _impatient() -> Iterator[None]:
-    """Give up on silent hosts after `TIMEOUT`, and keep the loader's progress bar out of notebooks' outputs."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(TIMEOUT)
-    try:
-        with redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        socket.setdefaulttimeout(before)

@@ -36,30 +36,53 @@ def card_row(data: Images) -> dict[str, object]:
 
 
 def level_counts(data: Images) -> np.ndarray:
-    """Return how many pixels have each of the 256 grey levels, int64 `(256,)`."""
+    """Return how many values of pixels have each of the 256 levels, int64 `(256,)`."""
     return torch.bincount(data.images.flatten(), minlength=256).numpy()
 
 
 def class_table(data: Images) -> pd.DataFrame:
     """Return one row per class: split, class, images, share of all, and the mean share of pixels that are not 0."""
     inked = (data.images != 0).flatten(1).sum(1)
+    return _by_class(data, "ink", inked, data.images[0].numel())
+
+
+def tie_table(data: Images) -> pd.DataFrame:
+    """Return one row per class: split, class, images, share of all, and the mean share of tied windows in an image.
+
+    Windows are those of a max-pool of 2 x 2, channel by channel; one is tied if its largest value occurs twice.
+    """
+    height, width = (size // 2 * 2 for size in data.card.shape)
+    corners = [data.images[..., i:height:2, j:width:2] for i in (0, 1) for j in (0, 1)]
+    largest = torch.stack(corners).amax(0)
+    tied = sum((corner == largest).to(torch.uint8) for corner in corners) > 1
+    return _by_class(data, "ties", tied.flatten(1).sum(1), tied[0].numel())
+
+
+def _by_class(data: Images, column: str, counts: torch.Tensor, of: int) -> pd.DataFrame:
+    """Return one row per class, with the mean over its images of `counts` `(N,)` as a share of `of`."""
     rows = []
     for label, name in enumerate(data.card.classes):
         of_class = data.labels == label
-        count = int(of_class.sum())
-        ink = int(inked[of_class].sum()) / (max(count, 1) * math.prod(data.card.shape))
-        rows.append({"split": data.card.split, "class": name, "n": count, "share": count / len(data), "ink": ink})
+        n = int(of_class.sum())
+        mean = int(counts[of_class].sum()) / (max(n, 1) * of)
+        rows.append({"split": data.card.split, "class": name, "n": n, "share": n / len(data), column: mean})
     return pd.DataFrame(rows)
 
 
-def mosaic(data: Images, per_class: int = 10) -> np.ndarray:
-    """Return the first images of each class in one picture, uint8 `(classes * H, per_class * W)`, a row per class.
+def mosaic(data: Images, per_class: int = 10, classes: int | None = None) -> np.ndarray:
+    """Return the first images of each class in one picture, a row per class; missing images are black.
 
-    Places of a class with too few images stay 0.
+    Args:
+        data: grey images give uint8 `(classes * H, per_class * W)`, colour images `(classes * H, per_class * W, 3)`.
+        per_class: images in a row.
+        classes: rows; all classes, if None.
     """
-    height, width = data.card.shape
-    picture = np.zeros((len(data.card.classes), height, per_class, width), np.uint8)
-    for label in range(len(data.card.classes)):
-        first = data.images[data.labels == label][:per_class].numpy()
-        picture[label, :, : len(first)] = first.transpose(1, 0, 2)
-    return picture.reshape(len(data.card.classes) * height, per_class * width)
+    rows = len(data.card.classes) if classes is None else min(classes, len(data.card.classes))
+    images = data.images if data.images.ndim == 4 else data.images.unsqueeze(1)
+    _, channels, height, width = images.shape
+    picture = np.zeros((rows, height, per_class, width, channels), np.uint8)
+    for label in range(rows):
+        first = images[data.labels == label][:per_class].numpy()
+        picture[label, :, : len(first)] = first.transpose(2, 0, 3, 1)
+    picture = picture.reshape(rows * height, per_class * width, channels)
+    return picture if channels > 1 else picture[..., 0]
