@@ -221,3 +221,28 @@ def test_a_published_number_that_is_missing_stays_missing():
     row = pd.Series({"published": nan, "images": 10_000})
     value, low, high, paper = rules.published(row, {"column": "published", "n": 1000, "images": 60_000})
     assert isnan(value) and isnan(low) and isnan(high) and paper is None
+
+
+@pytest.mark.parametrize(
+    ("count", "n", "verdict"),
+    [(50, 100, YES), (20, 100, NO), (80, 100, NO), (36, 100, OPEN), (5, 10, OPEN), (0, 0, UNRUN)],
+)
+def test_within(count, n, verdict):
+    rows = counted((count, n))
+    found = rules.within(rows, rows, band=[0.35, 0.65], target=0.51)
+    assert found.verdict == verdict and (verdict == UNRUN or found.target == 0.51)
+
+
+def test_within_takes_an_extreme_without_an_interval():
+    rows = pd.DataFrame({"largest": [8e-4], "n": [30]})
+    given = {"measured": "largest", "low": None, "high": None}
+    assert rules.within(rows, rows, band=[0, 1e-3], **given).verdict == YES
+    assert rules.within(rows, rows, band=[0, 5e-4], **given).verdict == NO
+
+
+def test_equals_is_exact_and_asks_every_row():
+    rows = pd.DataFrame({"value": [2.0**-24] * 5})
+    assert rules.equals(rows, rows, value=5.960464477539063e-08, measured="value").verdict == YES
+    rows.loc[3, "value"] = 0.0
+    found = rules.equals(rows, rows, value=2.0**-24, measured="value")
+    assert found.verdict == NO and found.measured == 0.0 and found.n == 5

@@ -82,6 +82,44 @@ def at_least(
     return Finding(value, *ends, int(row[n]), verdict, paper=paper, note=f"threshold {threshold:.3g}")
 
 
+def within(
+    rows: pd.DataFrame,
+    table: pd.DataFrame,
+    *,
+    band: Sequence[float],
+    target: float = nan,
+    measured: str = "share",
+    low: str | None = "low",
+    high: str | None = "high",
+    n: str = "n",
+) -> Finding:
+    """Judge whether one row's value lies in a band: reproduced where its whole interval does.
+
+    Args:
+        target: the published number, if there is one beside the band.
+        low, high: columns of the interval's ends; None for a value without an interval (an extreme over all trials).
+    """
+    row = _only(rows)
+    if not row[n]:
+        return UNRUN
+    value = float(row[measured])
+    ends = [value if column is None else float(row[column]) for column in (low, high)]
+    inside = band[0] <= ends[0] and ends[1] <= band[1]
+    outside = ends[1] < band[0] or ends[0] > band[1]
+    verdict = "reproduced" if inside else "not reproduced" if outside else "inconclusive"
+    return Finding(value, *ends, int(row[n]), verdict, target=target, note=f"band {band[0]:.3g} to {band[1]:.3g}")
+
+
+def equals(rows: pd.DataFrame, table: pd.DataFrame, *, value: float, measured: str) -> Finding:
+    """Judge whether something computed without chance equals the published number in every row, bit for bit."""
+    found = rows[measured].astype(float)
+    wrong = found[found != value]
+    shown = float(wrong.iloc[0] if len(wrong) else found.iloc[0])
+    verdict = "not reproduced" if len(wrong) else "reproduced"
+    note = f"{len(wrong)} of {len(found)} differ from {value:.17g}"
+    return Finding(shown, shown, shown, len(found), verdict, target=value, note=note)
+
+
 def none(rows: pd.DataFrame, table: pd.DataFrame, *, against: str, count: str = "count", n: str = "n") -> Finding:
     """Judge whether something never happens; rows are pooled.
 
@@ -244,7 +282,8 @@ def rate_within(
 
 
 RULES: dict[str, Callable[..., Finding]] = {
-    rule.__name__: rule for rule in (covers, at_least, none, occurs, trend, rate_trend, greater, rate_within)
+    rule.__name__: rule
+    for rule in (covers, at_least, within, equals, none, occurs, trend, rate_trend, greater, rate_within)
 }
 
 
