@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.audit import compute_only
+from benchmarks import audit, networks
 from benchmarks.timing import Result, SpeedUp
 from kinks.precision import named
 
@@ -22,16 +22,23 @@ GOAL = SpeedUp(25)
 
 
 def rows() -> Iterator[Result]:
-    """One row where the processor has no half arithmetic; else two, the goal being that of the second."""
+    """The audits where the processor has no half arithmetic; else twice, the goal being that of the second time."""
     if not _has_half_arithmetic():
-        yield compute_only(named("fp16"), GOAL)
+        yield from _audits(GOAL)
         return
-    yield compute_only(named("fp16"), SpeedUp())
+    yield from _audits(SpeedUp())
     printed = subprocess.run(
         [sys.executable, "-m", "benchmarks.half"], env=os.environ | SWITCH, capture_output=True, text=True, check=True
     ).stdout
-    row = json.loads(printed.splitlines()[-1])
-    yield Result(row["row"], row["correct"], row["reached"])
+    for line in printed.splitlines():
+        row = json.loads(line)
+        yield Result(row["row"], row["correct"], row["reached"])
+
+
+def _audits(goal: SpeedUp) -> Iterator[Result]:
+    yield audit.compute_only(named("fp16"), goal)
+    for network in networks.NETWORKS:
+        yield networks.no_hit(network, named("fp16"), 2, goal)
 
 
 def _has_half_arithmetic() -> bool:
@@ -40,6 +47,6 @@ def _has_half_arithmetic() -> bool:
 
 
 if __name__ == "__main__":
-    result = compute_only(named("fp16"), GOAL)
-    result.row["baseline"] += " without 16-bit instructions"
-    print(json.dumps({"row": result.row, "correct": result.correct, "reached": result.reached}))
+    for result in _audits(GOAL):
+        result.row["baseline"] += " without 16-bit instructions"
+        print(json.dumps({"row": result.row, "correct": result.correct, "reached": result.reached}))

@@ -18,6 +18,8 @@ COLUMNS = (
     "id paper experiment claim quantity paper_value measured low high n arm scale data device verdict evidence"
 ).split()
 
+EXPERIMENTS = {"E1", "E1b", "E2", "E3", "E8", "E11", "E12", "M1", "M2", "M3", "M4", "M5", "M6"}
+
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("KINKS_")}
@@ -53,7 +55,7 @@ def copy(tmp_path_factory):
 @pytest.mark.timeout(600)
 def test_every_stage_leaves_its_notebook_page_tables_and_figures(copy):
     stages = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
-    assert len(stages) == 6
+    assert len(stages) == 11
     for stage in stages:
         assert (copy / "reports" / "notebooks" / f"{stage}.ipynb").is_file()
         assert (copy / "reports" / "html" / f"{stage}.html").is_file()
@@ -67,7 +69,7 @@ def test_every_stage_leaves_its_notebook_page_tables_and_figures(copy):
 def test_every_claim_has_a_verdict_and_none_is_reproduced_beyond_its_power(copy):
     claims = pd.read_csv(copy / "reports" / "claims.csv")
     assert list(claims.columns) == COLUMNS
-    assert set(claims["scale"]) == {"smoke"} and set(claims["experiment"]) == {"E1", "E1b", "E2", "E3", "E12"}
+    assert set(claims["scale"]) == {"smoke"} and set(claims["experiment"]) == EXPERIMENTS
     headline = claims[(claims["id"] == "E2-fp32-half") & (claims["arm"] == "corrected")].iloc[0]
     assert headline["n"] == 40 and headline["verdict"] != "reproduced"  # 40 draws on 2,048 images cannot tell
 

@@ -174,3 +174,19 @@ def test_larger_runs_are_judged_beside_this_scales_own(full):
     assert len(lines) == len(claims.load()) + len({result.claim.id for result in found})
     assert all(line.table.startswith("evidence/more-images/tables/volume/") for line in larger)
     assert f"test {len(larger)} of them" in summary.sentence(both)
+
+
+@pytest.mark.parametrize(
+    ("steps", "seen", "verdict"),
+    [(400, 9, "reproduced"), (400, 0, "not reproduced"), (20, 9, "reproduced"), (20, 0, "inconclusive")],
+)
+def test_a_run_that_is_too_short_may_confirm_but_not_refute(project, steps, seen, verdict):
+    rule = "{name: occurs, needs_to_refute: step >= 391}"
+    path = project / "claims.yaml"
+    path.write_text(ENTRY.replace("{name: occurs}", rule))
+    table = pd.DataFrame({"rule": ["assign"], "count": [seen], "n": [10], "step": [steps]})
+    save_table(table, "t/t", keys=["rule"])
+    assert claims.results(claims=claims.load(path))[0].verdict == verdict
+    path.write_text(ENTRY.replace("{name: occurs}", rule.replace("needs_to_refute", "needs")))
+    expected = verdict if steps > 391 else "inconclusive"
+    assert claims.results(claims=claims.load(path))[0].verdict == expected

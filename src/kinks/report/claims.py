@@ -18,6 +18,7 @@ from kinks.report.finding import Finding, RuleError
 from kinks.report.tables import read_table, to_csv, write
 
 ARMS = ("published", "corrected", "noise")  # A: as the public code computes it, B: the mathematics, C: noise floor
+GUARDS = ("needs", "needs_to_refute")
 PAPERS = ("relu_prime", "max_pool")  # the packages that hold a claims.yaml each, in the order of the list
 COLUMNS = (
     "id", "paper", "experiment", "claim", "quantity", "paper_value", "measured", "low", "high", "n", "arm", "scale",
@@ -38,7 +39,9 @@ class Claim:
         claim, quantity: in our words: what is said, and the number that tests it.
         paper_value: the published number or text; None where nothing is recoverable. source: where it was found.
         table: "stage/name". select: pandas query for the rows of the claim. arms: a further query per arm.
-        rule: `name`, and its arguments. refuted_by: what result would refute the claim.
+        rule: `name`, and its arguments; any rule may have `needs`, a query without whose holding for all judged rows
+            the run could tell nothing, and `needs_to_refute`, one without which it could not refute.
+        refuted_by: what result would refute the claim.
         family: claims tested together (Holm's correction); by default each stands alone.
         headline: whether the README's first screen shows it.
     """
@@ -79,7 +82,7 @@ class Claim:
     def arguments(self, arm: str) -> dict[str, object]:
         """The rule's arguments; in its queries, `{arm}` stands for the query of the arm."""
         query = f"({self.arms[arm]})" if self.arms[arm] else "index == index"
-        given = {key: value for key, value in self.rule.items() if key != "name"}
+        given = {key: value for key, value in self.rule.items() if key not in ("name", *GUARDS)}
         return {key: v.replace("{arm}", query) if isinstance(v, str) else v for key, v in given.items()}
 
 
@@ -218,11 +221,24 @@ def _judged(claim: Claim, store: _Tables) -> list[Result]:
             query = " and ".join(f"({part})" for part in (claim.select, claim.arms[arm]) if part)
             rows = table.query(query, engine="python") if query else table
             finding = claim.function(rows, table, **claim.arguments(arm)) if len(rows) else None
+            finding = _guarded(finding, rows, claim.rule)
         except (RuleError, KeyError, NameError, SyntaxError) as error:
             text = " ".join(str(error).split())
             raise ClaimError(f"claim {claim.id} ({arm}) on table {claim.table}: {text}") from error
         found.append(Result(claim, arm, finding, _joined(rows, "data"), _joined(rows, "device")))
     return found
+
+
+def _guarded(finding: Finding | None, rows: pd.DataFrame, rule: Mapping[str, object]) -> Finding | None:
+    """Return the finding, as inconclusive where its rows are not such as could have refuted the claim."""
+    if finding is None or finding.verdict == "not run at this scale":
+        return finding
+    for guard in GUARDS:
+        if guard not in rule or len(rows.query(rule[guard], engine="python")) == len(rows):
+            continue
+        if guard == "needs" or finding.verdict == "not reproduced":
+            finding = replace(finding, verdict="inconclusive", p=None, note=f"cannot tell without {rule[guard]}")
+    return finding
 
 
 def _joined(rows: pd.DataFrame, column: str) -> str:

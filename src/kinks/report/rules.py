@@ -110,14 +110,19 @@ def within(
     return Finding(value, *ends, int(row[n]), verdict, target=target, note=f"band {band[0]:.3g} to {band[1]:.3g}")
 
 
-def equals(rows: pd.DataFrame, table: pd.DataFrame, *, value: float, measured: str) -> Finding:
-    """Judge whether something computed without chance equals the published number in every row, bit for bit."""
+def equals(rows: pd.DataFrame, table: pd.DataFrame, *, value: float, measured: str, n: str | None = None) -> Finding:
+    """Judge whether something computed without chance equals the published number in every row, bit for bit.
+
+    Args:
+        n: column of what each row counted; None where every row counts once.
+    """
     found = rows[measured].astype(float)
     wrong = found[found != value]
     shown = float(wrong.iloc[0] if len(wrong) else found.iloc[0])
     verdict = "not reproduced" if len(wrong) else "reproduced"
     note = f"{len(wrong)} of {len(found)} differ from {value:.17g}"
-    return Finding(shown, shown, shown, len(found), verdict, target=value, note=note)
+    size = len(found) if n is None else _sum(rows, n)
+    return Finding(shown, shown, shown, size, verdict, target=value, note=note)
 
 
 def none(rows: pd.DataFrame, table: pd.DataFrame, *, against: str, count: str = "count", n: str = "n") -> Finding:

@@ -8,7 +8,7 @@ from kinks.audit.forward import cast
 from kinks.audit.samples import pixels
 from kinks.nets.mlp import draw
 from kinks.precision import fixed, linear, named
-from kinks.train.introduction import VARIANTS, _descend, _gradients, activation, batches
+from kinks.train.introduction import VARIANTS, activation, batches, descend, gradients
 
 
 def job(
@@ -46,8 +46,8 @@ def job(
         ]
         parts = batches(len(x), batch, step + 1)
         for part in parts[:-1]:
-            gradients = _gradients(VARIANTS[variant], layers, x[part], labels[part], activation(variant, "base"), model)
-            _descend(layers, gradients, rate)
+            found = gradients(VARIANTS[variant], layers, x[part], labels[part], activation(variant, "base"), model)
+            descend(layers, found, rate)
         weight, bias = (tensor.detach() for tensor in layers[0])
         point = (x[parts[-1]], sample, unit)
         values = _plane(weight, bias[unit], *point, plane_seed, half_width, points, precision, device)

@@ -90,7 +90,7 @@ def _step(networks, variant, precision, x, labels, rate, permutation_seed) -> di
     """Take one step with every network; part `assign` and `chain` from the base where it meets an exact kink."""
     net, base = VARIANTS[variant], networks["base"]
     seen: list[torch.Tensor] = []
-    gradients = {"base": _gradients(net, base, x, labels, activation(variant, "base"), precision, seen)}
+    found = {"base": gradients(net, base, x, labels, activation(variant, "base"), precision, seen)}
     kinks = _describe(seen, variant)
     for arm in ("assign", "chain"):
         if networks[arm] is base and not kinks["exact_kinks"]:
@@ -99,19 +99,34 @@ def _step(networks, variant, precision, x, labels, rate, permutation_seed) -> di
             networks[arm] = [
                 (w.detach().clone().requires_grad_(), b.detach().clone().requires_grad_()) for w, b in base
             ]
-        gradients[arm] = _gradients(net, networks[arm], x, labels, activation(variant, arm), precision)
+        found[arm] = gradients(net, networks[arm], x, labels, activation(variant, arm), precision)
     if "noise" in networks:
-        gradients["noise"] = _gradients(net, networks["noise"], x, labels, activation(variant, "base"), precision)
+        found["noise"] = gradients(net, networks["noise"], x, labels, activation(variant, "base"), precision)
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(permutation_seed)).to(x.device)
-        gradients["reordered"] = _gradients(
+        found["reordered"] = gradients(
             net, networks["reordered"], x[order], labels[order], activation(variant, "base"), precision
         )
-    for arm, gradient in gradients.items():
-        _descend(networks[arm], gradient, rate)
+    for arm, gradient in found.items():
+        descend(networks[arm], gradient, rate)
     return kinks
 
 
-def _gradients(net, layers, x, labels, act, precision, seen: list | None = None) -> list[torch.Tensor]:
+def gradients(
+    net: MLP,
+    layers: Layers,
+    x: torch.Tensor,
+    labels: torch.Tensor,
+    act: Activation,
+    precision: Precision,
+    seen: list[torch.Tensor] | None = None,
+) -> list[torch.Tensor]:
+    """Return the gradients of the mean cross-entropy by all weights and biases, in their order and shapes.
+
+    Args:
+        x: `(B, inputs)` and labels: int64 `(B,)`, the mini-batch; layers: the weights, which require gradients.
+        seen: every pre-activation `(B, units)` is appended to it, layer by layer.
+    """
+
     def watched(layer: int, z: torch.Tensor) -> torch.Tensor:
         if seen is not None:
             seen.append(z.detach())
@@ -122,7 +137,8 @@ def _gradients(net, layers, x, labels, act, precision, seen: list | None = None)
 
 
 @torch.no_grad()
-def _descend(layers: Layers, gradients: list[torch.Tensor], rate: float) -> None:
+def descend(layers: Layers, gradients: list[torch.Tensor], rate: float) -> None:
+    """Take one step of plain gradient descent, in place and in the weights' own format."""
     for tensor, gradient in zip(_flat(layers), gradients, strict=True):
         tensor.add_(gradient, alpha=-rate)
 
