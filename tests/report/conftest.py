@@ -48,6 +48,10 @@ def tables():
     yield "volume/sample_size", _curve(), ["network", "precision", "rule", "images"]
     yield "effect/summary", _effect(), ["network", "precision", "rule", "alpha"]
     yield "zeros/totals", _zeros(), ["precision", "hidden_layers", "neurons", "arm"]
+    yield "convolutional/cells", _networks(NETWORKS), ["network", "norm", "precision", "bias", "rule"]
+    yield "convolutional/mnist", _networks(PERCEPTRONS), ["network", "norm", "precision", "bias", "rule"]
+    yield "convolutional/first", _first(), ["precision", "rule"]
+    yield "convolutional/zeros", _norm_zeros(), ["network", "norm", "precision"]
 
 
 def _introduction() -> pd.DataFrame:
@@ -118,3 +122,38 @@ def _zeros() -> pd.DataFrame:
                 epochs = {"epochs": 100, "first_epoch": round(0.4 * zeros), "last_epoch": round(0.1 * zeros)}
                 rows.append(cell | {"zeros": zeros, "evaluations": evaluations} | epochs)
     return pd.DataFrame(rows)
+
+
+NETWORKS = [  # network, norm, precision, bias, mini-batches affected under the released and the chain rule, of so many
+    ("vgg11", "none", "fp16", "after_convolution", 40, 40, 40),
+    ("vgg11", "centred", "fp16", "after_convolution", 21, 15, 100),
+    ("vgg11", "none", "fp32", "after_convolution", 44, 6, 400),
+    ("vgg11", "centred", "fp32", "after_convolution", 54, 20, 200),
+    ("resnet18-3x3", "none", "fp32", "after_convolution", 26, 26, 400),
+    ("resnet18-3x3", "centred", "fp32", "after_convolution", 54, 54, 200),
+    ("vgg11", "fused", "fp32", "after_convolution", 1, 0, 200),
+    ("vgg11", "none", "fp64", "after_convolution", 0, 0, 400),
+]  # fmt: skip
+PERCEPTRONS = [
+    ("3x2048", "none", "fp32", "accumulator", 31, 31, 4000), ("3x2048", "centred", "fp32", "accumulator", 55, 55, 4000),
+    ("3x2048", "none", "fp16", "accumulator", 88, 88, 400), ("3x2048", "centred", "fp16", "accumulator", 11, 11, 400),
+]  # fmt: skip
+
+
+def _networks(cells: list[tuple]) -> pd.DataFrame:
+    rows = []
+    for network, norm, precision, bias, assign, chain, n in cells:
+        cell = {"network": network, "norm": norm, "precision": precision, "bias": bias}
+        for rule, count, of in (("assign", assign, n), ("chain", chain, n), ("noise", 0, 100)):
+            rows.append(cell | {"rule": rule} | share(count, of))
+    return pd.DataFrame(rows)
+
+
+def _first() -> pd.DataFrame:
+    counts = (("assign", 40, 40), ("chain", 40, 40), ("noise", 0, 40))
+    return pd.DataFrame({"precision": "fp16", "rule": rule} | share(count, n) for rule, count, n in counts)
+
+
+def _norm_zeros() -> pd.DataFrame:
+    cell = {"network": "vgg11", "precision": "fp32", "evaluations": 10**9}
+    return pd.DataFrame(cell | {"norm": norm, "events": events} for norm, events in (("centred", 20), ("fused", 0)))

@@ -39,7 +39,7 @@ def test_every_claim_is_judged_by_a_full_set_of_tables(full):
     ]  # fmt: skip
     found = found[[(full / path).is_file() for path in found["evidence"]]]
     assert set(found["verdict"]) <= {"reproduced", "not reproduced", "inconclusive"}
-    assert set(found["experiment"]) == {"E1", "E1b", "E2", "E3", "E12"}
+    assert set(found["experiment"]) == {"E1", "E1b", "E2", "E3", "E8", "E11", "E12"}
     assert set(found["scale"]) == {"laptop"} and set(found["device"]) == {"cpu"}
     said = verdicts(found)
     assert said["E1-fp64-none", "corrected"] == "reproduced"

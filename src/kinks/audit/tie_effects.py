@@ -15,7 +15,7 @@ from kinks.audit.ties import census
 from kinks.audit.zone_cells import PUBLISHED
 from kinks.nets.initialise import initialise
 from kinks.nets.precise import at
-from kinks.nets.registry import build
+from kinks.nets.registry import architecture, build
 from kinks.ops import PoolSwitch, swap
 from kinks.precision import fixed, named
 
@@ -55,7 +55,8 @@ def job(
     with fixed(how):
         data = Pass.over(dataset, source, folder, checksum, augment, how, device)
         pools = PoolSwitch()
-        model = at(swap(build(network, batch_norm=batch_norm, seed=0, classes=classes), pool=pools), how, device)
+        plain = build(network, batch_norm=batch_norm, seed=0, classes=classes)
+        model = at(swap(plain, pool=pools, example=torch.zeros(2, *architecture(network).image)), how, device)
         for seed in range(first_seed, first_seed + seeds):
             initialise(model, init, seed)
             (index,) = data.indices(seed, 1, batch_size)
