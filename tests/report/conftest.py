@@ -48,6 +48,10 @@ def tables():
     yield "volume/sample_size", _curve(), ["network", "precision", "rule", "images"]
     yield "effect/summary", _effect(), ["network", "precision", "rule", "alpha"]
     yield "zeros/totals", _zeros(), ["precision", "hidden_layers", "neurons", "arm"]
+    yield "thresholds/norms", _norms(), ["network", "precision", "bias", "deterministic", "arm"]
+    yield "thresholds/norm_pool", _norm_pool(), ["precision", "bias", "rule"]
+    zone = ["network", "batch_norm", "batch_size", "precision", "level", "arm", "threshold"]
+    yield "zones/shares", _zone_shares(), zone
     yield "convolutional/cells", _networks(NETWORKS), ["network", "norm", "precision", "bias", "rule"]
     yield "convolutional/mnist", _networks(PERCEPTRONS), ["network", "norm", "precision", "bias", "rule"]
     yield "convolutional/first", _first(), ["precision", "rule"]
@@ -157,3 +161,39 @@ def _first() -> pd.DataFrame:
 def _norm_zeros() -> pd.DataFrame:
     cell = {"network": "vgg11", "precision": "fp32", "evaluations": 10**9}
     return pd.DataFrame(cell | {"norm": norm, "events": events} for norm, events in (("centred", 20), ("fused", 0)))
+
+
+def _norms() -> pd.DataFrame:
+    rows = []
+    for precision, meant in (("fp16", 64), ("fp32", 64), ("fp64", 40)):
+        for arm, count, n in (("swapped", 0, 64), ("beta", meant, meant), ("repeated", 0, 2)):
+            low, high = stats.clopper_pearson(count, n)
+            cell = {"network": "lenet5", "precision": precision, "bias": "accumulator"}
+            cell |= {"deterministic": True, "arm": arm}
+            within = {"within": count / n, "within_low": low, "within_high": high}
+            rows.append(cell | share(count, n) | within)
+    return pd.DataFrame(rows)
+
+
+def _norm_pool() -> pd.DataFrame:
+    rows = []
+    for rule, zeros, above in (("chain", 8, 0), ("assign", 8, 230)):
+        low, high = stats.clopper_pearson(zeros, 240)
+        cell = {"precision": "fp16", "bias": "accumulator", "rule": rule, "n": 240, "zeros": zeros}
+        rows.append(cell | {"zero": zeros / 240, "zero_low": low, "zero_high": high, "above": above})
+    return pd.DataFrame(rows)
+
+
+def _zone_shares() -> pd.DataFrame:
+    cells = [("vgg11", False, 128, "fp16", 40, 40), ("vgg11", False, 128, "fp32", 52, 100)]
+    cells += [("vgg11", False, 128, "fp64", 0, 20), ("vgg11", True, 128, "fp32", 80, 100)]
+    cells += [("vgg11", False, 64, "fp32", 27, 100), ("vgg19", False, 64, "fp32", 27, 100)]
+    cells += [("vgg19", False, 256, "fp32", 60, 100)]
+    pairs = [("beta", "published"), ("beta", "reordered"), ("beta", "error"), ("reordered", "published")]
+    rows = []
+    for network, batch_norm, batch_size, precision, count, n in cells:
+        for level in ("minibatch", "network", "first"):
+            for arm, threshold in pairs:
+                cell = {"network": network, "batch_norm": batch_norm, "batch_size": batch_size, "precision": precision}
+                rows.append(cell | {"level": level, "arm": arm, "threshold": threshold} | share(count, n))
+    return pd.DataFrame(rows)
