@@ -197,18 +197,14 @@ def _split(model: nn.Sequential, at: _Pass, value: Tensor, switch: PoolSwitch, b
 
 
 def _rerouted(native: Tensor, at: _Pass, upstream: Tensor, cells: Windows, derivative: PoolDerivative) -> Tensor:
-    """The gradient by the pool's entries with another Jacobian: as the native one, but in windows with a tie."""
-    entries = at.entries.detach()
-    held = *where, row, column = at.tied.nonzero(as_tuple=True)
-    places = [
-        (*where, row * cells.stride[0] + i, column * cells.stride[1] + j)
-        for i in range(cells.size[0])
-        for j in range(cells.size[1])
-    ]
-    top = at.output.detach()[held]
+    """The gradient by the entries with another Jacobian: `native`, which is written over, but in tied windows."""
+    entries, gradient, width = at.entries.detach().flatten(), native.contiguous(), native.shape[-1]
+    held = lead, row, column = at.tied.flatten(0, -3).nonzero(as_tuple=True)
+    corner = (lead * native.shape[-2] + row * cells.stride[0]) * width + column * cells.stride[1]
+    places = [corner + (i * width + j) for i in range(cells.size[0]) for j in range(cells.size[1])]
+    top = at.output.detach().flatten(0, -3)[held]
     maximal = torch.stack([entries[place] == top for place in places])
-    first, further = shares(upstream[held], maximal.sum(0), derivative)
-    gradient = native.clone()
+    first, further = shares(upstream.flatten(0, -3)[held], maximal.sum(0), derivative)
     for place, holds, is_first in zip(places, maximal, (maximal.cumsum(0) == 1) & maximal, strict=True):
-        gradient[place] = torch.where(is_first, first, torch.where(holds, further, 0))
+        gradient.view(-1)[place] = torch.where(is_first, first, torch.where(holds, further, 0))
     return gradient
