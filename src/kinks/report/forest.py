@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from kinks.report.claims import Result
 from kinks.report.style import ARM_MARKERS, VERDICT_COLOURS
 
+SHOWN = 100  # a ratio beyond this factor from 1 says no more than one at it
 NAMES = {"published": "as published", "corrected": "as the mathematics says"}
 
 
@@ -52,7 +53,9 @@ def forest(table: pd.DataFrame) -> Figure:
             ax.plot(ends[1], at, "<", ms=5, color=colour, mfc="white")
     ax.set(xscale="log", ylim=(len(names) - 0.4, -0.6), xlabel="measured / published")
     ax.set_yticks(range(len(names)), names)
-    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = ax.get_xlim()
+    ax.set_xlim(max(low, 1 / SHOWN), min(high, SHOWN))
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     ax.xaxis.set_minor_formatter(NullFormatter())
     ax.grid(axis="y", visible=False)

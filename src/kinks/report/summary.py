@@ -108,13 +108,13 @@ def sentence(claims: pd.DataFrame) -> str:
     if claims.empty:
         return "No results yet: run `make reproduce`."
     own, larger = claims[~is_evidence(claims)], claims[is_evidence(claims)]
-    where = ", ".join(filter(None, ["; ".join(_sets(own)), "; ".join(_values(own, "device"))]))
+    where = ", ".join(filter(None, ["; ".join(sets(own)), "; ".join(_values(own, "device"))]))
     scale = "/".join(_values(own, "scale"))
     total, parts = _counted(own)
     said = f"{total} claims tested: {parts} (scale {scale}; {where})."
     if len(larger):
         total, parts = _counted(larger)
-        where = "; ".join(_sets(larger))
+        where = "; ".join(sets(larger))
         said += f" Larger runs, committed as evidence, test {total} of them: {parts} ({where})."
     return said
 
@@ -193,7 +193,7 @@ def _short(value: float) -> str:
     return "∞" if value == inf else f"{value:.3g}"
 
 
-def _sets(claims: pd.DataFrame) -> list[str]:
+def sets(claims: pd.DataFrame) -> list[str]:
     """The sets of images, without those of which another label is the beginning (their parts)."""
     found = [value for value in _values(claims, "data") if "images" in value or "patches" in value]
     found = [value for value in found if "no images" not in value]
