@@ -1,7 +1,10 @@
 """A tiny MNIST: synthetic digits in the four official files, with the checksums the code expects put in their place."""
 
+import http.server
 import socket
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,6 +50,35 @@ def root(tmp_path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
     return folder
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serve a folder from this machine: `serve(folder)` returns the address."""
+    servers = []
+
+    def start(folder: Path) -> str:
+        class Quiet(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *arguments):
+                super().__init__(*arguments, directory=folder)
+
+            def log_message(self, *arguments):
+                """Say nothing."""
+
+            def copyfile(self, source, outputfile):
+                # torchvision asks for a file once only to learn where it lies, and hangs up on the content
+                with suppress(BrokenPipeError, ConnectionResetError):
+                    super().copyfile(source, outputfile)
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,9 @@
 """CIFAR-10, CIFAR-100 and SVHN, read from tiny files in the published formats."""
 
 import dataclasses
-import http.server
 import io
 import pickle
 import tarfile
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -284,19 +282,9 @@ def test_no_network_is_one_line(name, root, refused):
 
 
 @pytest.fixture
-def host(name, mirror, monkeypatch):
+def host(name, mirror, serve, monkeypatch):
     """A host on this machine that serves the mirror; torchvision's addresses and checksums lead to it."""
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=mirror)
-
-        def log_message(self, *arguments):
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}/"
+    address = serve(mirror)
     loader = getattr(torchvision.datasets, official.SETS[name].title.replace("-", ""))
     if name in ARCHIVES:
         monkeypatch.setattr(loader, "url", address + ARCHIVES[name])
@@ -306,9 +294,7 @@ def host(name, mirror, monkeypatch):
             path.name[:-10]: [address + path.name, path.name, md5(path.read_bytes())] for path in mirror.iterdir()
         }
         monkeypatch.setattr(loader, "split_list", entries)
-    yield mirror
-    server.shutdown()
-    server.server_close()
+    return mirror
 
 
 def test_download_through_torchvision(name, tiny, host, root, capfd):

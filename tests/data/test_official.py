@@ -1,8 +1,6 @@
 import gc
 import gzip
-import http.server
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -99,29 +97,17 @@ def test_no_network_is_quick_and_clear(root, refused):
 
 
 @pytest.fixture
-def host(tiny, tmp_path, monkeypatch):
+def host(tiny, tmp_path, serve, monkeypatch):
     """A host on this machine that serves the four files, gzipped, from the folder returned."""
     folder = tmp_path / "host"
     folder.mkdir()
     packed = {f"{name}.gz": idx.compress(content) for name, content in tiny.items()}
     for name, stored in packed.items():
         (folder / name).write_bytes(stored)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *arguments):
-            super().__init__(*arguments, directory=folder)
-
-        def log_message(self, *arguments):
-            """Say nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     resources = [(name, md5(stored)) for name, stored in packed.items()]
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [serve(folder)])
     monkeypatch.setattr(torchvision.datasets.MNIST, "resources", resources)
-    yield folder
-    server.shutdown()
-    server.server_close()
+    return folder
 
 
 def test_download_through_torchvision(host, root, capfd):
