@@ -93,13 +93,6 @@ def test_unfolded_convolutions_are_convolutions():
     assert torch.allclose(zones.unfolded(model)(x), expected, rtol=0, atol=1e-12)
 
 
-def test_each_initialisation_goes_on_where_the_one_before_it_ended():
-    assert [list(zones.minibatches_of(zones.STRIDE * 7 + k, 2, 100, 32)) for k in range(3)] == [[0, 1], [2, 3], [0, 1]]
-    assert list(zones.minibatches_of(5, 9, 100, 50)) == [1, 0], "no mini-batch twice"
-    with pytest.raises(ValueError, match="mini-batches of 128 images asked for; given 100 images"):
-        list(zones.minibatches_of(0, 1, 100, 128))
-
-
 def test_cells_are_read_from_their_names():
     found = zone_cells.cells({"vgg11": {"fp32": [9, 2, 0, 0], "fp64": [0, 0, 0, 0]}, "vgg19 bn 64": {"fp16": [1] * 4}})
     assert [(c["network"], c["batch_norm"], c["batch_size"], c["precision"]) for c in found] == [

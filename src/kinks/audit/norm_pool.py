@@ -9,11 +9,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from kinks.audit import samples
+from kinks.audit.passes import Pass
 from kinks.audit.pool_gradients import EQUAL, Norms, distance, gradient
-from kinks.audit.zones import AUGMENTATION, minibatches_of
-from kinks.data import normalise
-from kinks.data.epoch import Epoch
 from kinks.nets.initialise import initialise
 from kinks.nets.precise import at
 from kinks.nets.registry import build
@@ -47,16 +44,13 @@ def job(
     how = named(precision, bias=bias, device=device)
     rows = []
     with fixed(how):
-        images, labels = samples.images("mnist", None, "train", checksum, source=source, device=device)
-        epoch = Epoch.draw(len(labels), AUGMENTATION, shuffle=True, augment=False)
+        data = Pass.over("mnist", source, None, checksum, False, how, device)
         first, second = (network(value, rule, how, device) for value in (0.0, 1.0))
         for seed in range(first_seed, first_seed + seeds):
             for model in (first, second):
                 initialise(model, init, seed)
-            for index in minibatches_of(seed, minibatches, len(labels), batch_size):
-                part = slice(index * batch_size, (index + 1) * batch_size)
-                x = normalise(epoch.images(images, part), "mnist", how.storage, device)
-                norms, underflowed, windows = compare(first, second, x, labels[epoch.order[part]].to(device))
+            for index in data.indices(seed, minibatches, batch_size, partial=True):
+                norms, underflowed, windows = compare(first, second, *data.minibatch(index, batch_size))
                 row = {"seed": seed, "minibatch": index, "underflowed": underflowed, "windows": windows}
                 rows.append(row | vars(norms))
     return pd.DataFrame(rows).assign(network="lenet5", init=init, rule=rule, batch_size=batch_size, **how.row())

@@ -40,11 +40,16 @@ class Pass:
         epoch = Epoch.draw(len(labels), AUGMENTATION, shuffle=dataset == "mnist", augment=augment)
         return cls(images, labels, epoch, dataset, precision, device)
 
-    def indices(self, seed: int, minibatches: int, batch_size: int) -> list[int]:
-        """The whole mini-batches of one initialisation: neighbours, going on where the one before it ended."""
-        among = len(self.labels) // batch_size
+    def indices(self, seed: int, minibatches: int, batch_size: int, *, partial: bool = False) -> list[int]:
+        """The mini-batches of one initialisation: neighbours, going on where the one before it ended.
+
+        The shorter one at the end of the pass is among them only if `partial`. Raises ValueError where there are fewer
+        images than a mini-batch holds.
+        """
+        among, rest = divmod(len(self.labels), batch_size)
         if not among:
             raise ValueError(f"mini-batches of {batch_size} images asked for; given {len(self.labels)} images")
+        among += partial and rest > 0
         return [(seed * minibatches + number) % among for number in range(min(minibatches, among))]
 
     def minibatch(self, index: int, batch_size: int) -> tuple[Tensor, Tensor]:

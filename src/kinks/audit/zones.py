@@ -12,11 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from kinks.audit import samples
 from kinks.audit.bare import watched
+from kinks.audit.passes import Pass
 from kinks.audit.pool_gradients import EQUAL, Norms, compare, distance, gradient
-from kinks.data import normalise
-from kinks.data.epoch import Epoch
 from kinks.nets.initialise import initialise
 from kinks.nets.precise import at, loss
 from kinks.nets.registry import architecture, build
@@ -25,7 +23,6 @@ from kinks.precision import Precision, fixed, named
 
 ARMS = ("beta", "swapped")  # the intended comparison, and what the released call compares (defect D2)
 YARDSTICKS = ("reordered", "error", "repeated")
-AUGMENTATION = 0  # seed of the one pass over the data that every network sees
 STRIDE = 10_000  # cells take their seeds from ranges of their own
 
 
@@ -69,16 +66,14 @@ def job(
     rows = []
     with fixed(how):
         torch.backends.cudnn.deterministic = deterministic
-        images, labels = samples.images(dataset, folder, "train", checksum, source=source, device=device)
-        epoch = Epoch.draw(len(labels), AUGMENTATION, shuffle=dataset == "mnist", augment=dataset != "mnist")
+        data = Pass.over(dataset, source, folder, checksum, dataset != "mnist", how, device)
         net = Network(network, batch_norm, classes, how, "swapped" in arms, "error" in yardsticks, device)
         for seed in range(first_seed, first_seed + seeds):
             initialise(net.model, init, seed)
-            for number, index in enumerate(minibatches_of(seed, minibatches, len(labels), batch_size)):
-                part = slice(index * batch_size, (index + 1) * batch_size)
-                x = normalise(epoch.images(images, part), dataset, how.storage, device)
+            chosen = data.indices(seed % STRIDE, minibatches, batch_size, partial=True)
+            for number, index in enumerate(chosen):
                 wanted = [*arms, *(yardsticks if number == 0 else [])]
-                measured = net.measured(wanted, x, labels[epoch.order[part]].to(device), seed)
+                measured = net.measured(wanted, *data.minibatch(index, batch_size), seed)
                 rows += [{"seed": seed, "minibatch": index, "arm": arm} | values for arm, values in measured]
     cell = {"network": network, "batch_norm": batch_norm, "init": init, "batch_size": batch_size}
     cell |= {"deterministic": deterministic}
@@ -155,15 +150,3 @@ def unfolded(model: nn.Module) -> nn.Module:
         if isinstance(layer, nn.Conv2d):
             layer.__class__ = _Unfolded
     return model
-
-
-def minibatches_of(seed: int, minibatches: int, images: int, batch_size: int) -> Iterator[int]:
-    """Yield the indices of one initialisation's mini-batches: neighbours, going on where the one before it ended.
-
-    Raises:
-        ValueError: there are fewer images than a mini-batch holds.
-    """
-    if images < batch_size:
-        raise ValueError(f"mini-batches of {batch_size} images asked for; given {images} images")
-    among = -(-images // batch_size)
-    return (((seed % STRIDE) * minibatches + number) % among for number in range(min(minibatches, among)))
