@@ -146,7 +146,8 @@ def test_trap_13_a_signal_stops_the_kernel_and_all_below_it(hanging: tuple, numb
     runner.send_signal(number)
     assert runner.wait(timeout=20) == 128 + number
     wait_for(lambda: alive() == [], seconds=2)
-    assert runner.stderr.read() == "one: stopped; finished shards are kept\n"
+    said = runner.stderr.read().splitlines()  # on a busy machine lines of progress come first
+    assert said[-1] == "one: stopped; finished shards are kept"
 
 
 def test_trap_13_nothing_lingers_when_the_runner_is_killed(hanging: tuple, wait_for: Callable) -> None:

@@ -35,7 +35,8 @@ def execute(
         return index + 1 - (index > injected if parameters else 0)
 
     injected = _injected_after(source)
-    with own_kernel(environment, log) as kernel_manager_class, reporter:
+    workers = parameters.get("executor") == "processes"
+    with own_kernel(environment, log, workers) as kernel_manager_class, reporter:
         try:
             executed = papermill.execute_notebook(
                 _braces(source),

@@ -13,7 +13,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import get_context, parent_process
+from multiprocessing import forkserver, get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -68,12 +68,26 @@ EXECUTORS: dict[str, Callable[[Sequence[Task], int], Iterator[Task]]] = {
 }
 
 
+def warm() -> None:
+    """Start the process that workers are forked from; it loads torch, which takes seconds, while this one goes on."""
+    # Torch and no more: Arrow starts a thread when it is loaded, and a process with threads should not be forked.
+    get_context("forkserver").set_forkserver_preload(["torch"])
+    _ensure_forkserver()
+
+
+def _ensure_forkserver() -> None:
+    with _environment(THREADS):  # read by the libraries when they are loaded
+        forkserver.ensure_running()
+
+
 def _start_worker() -> tuple[Connection, BaseProcess]:
-    context = get_context("spawn")
+    if "torch" in sys.modules:
+        warm()
+    _ensure_forkserver()
+    context = get_context("forkserver")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True)
-    with _environment(THREADS):  # read by the worker's libraries when they are loaded
-        process.start()
+    process.start()
     theirs.close()
     return ours, process
 

@@ -12,6 +12,9 @@ from jupyter_client.manager import AsyncKernelManager
 
 from kinks.pipeline.executors import THREADS
 
+# The workers' libraries load while the notebook's own do.
+EARLY = "--IPKernelApp.exec_lines=from kinks.pipeline import executors; executors.warm()"
+
 
 def kernel_environment(root: Path, stage: str, scale: str, progress: Path) -> dict[str, str]:
     """Environment of the kernel of `stage`: where to write, one thread, fixed hashes, no settings of the user's."""
@@ -33,11 +36,12 @@ def kernel_environment(root: Path, stage: str, scale: str, progress: Path) -> di
 
 
 @contextmanager
-def own_kernel(environment: dict[str, str], log: Path) -> Iterator[type[AsyncKernelManager]]:
+def own_kernel(environment: dict[str, str], log: Path, workers: bool) -> Iterator[type[AsyncKernelManager]]:
     """A class of kernel managers for nbclient; on leaving, every kernel started with it is dead, and its children.
 
     Whatever the notebook's metadata names, the kernel is ipykernel of the running interpreter: kernel
-    specifications installed elsewhere do not count. What it prints outside cells goes to `log`.
+    specifications installed elsewhere do not count. What it prints outside cells goes to `log`. `workers` says whether
+    the notebook will start processes of its own.
     """
     groups: list[int] = []
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +50,7 @@ def own_kernel(environment: dict[str, str], log: Path) -> Iterator[type[AsyncKer
         class OwnKernel(AsyncKernelManager):
             @property
             def kernel_spec(self) -> KernelSpec:
-                return KernelSpec(**get_kernel_dict())
+                return KernelSpec(**get_kernel_dict([EARLY] if workers else None))
 
             async def start_kernel(self, **options: object) -> None:
                 await super().start_kernel(env=environment, stdout=output, stderr=output, **options)
