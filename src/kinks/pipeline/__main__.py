@@ -37,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
 
 # Imports are inside: `sources` and `scale` must not wait for Jupyter.
 def _run(options: argparse.Namespace) -> int:
+    # Loaded by jsonschema, which checks notebooks, it builds a grammar of web addresses for more than a second.
+    sys.modules.setdefault("rfc3987_syntax", None)
     from kinks.pipeline.processes import Stopped, stop_on_signals
     from kinks.pipeline.run import run_stage
 

@@ -18,9 +18,8 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from kinks.pipeline.errors import JobError
+from kinks.pipeline.processes import THREADS
 from kinks.pipeline.store import Task, perform
-
-THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
 def inline(tasks: Sequence[Task], workers: int) -> Iterator[Task]:

@@ -10,7 +10,7 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-from kinks.pipeline.executors import THREADS
+from kinks.pipeline.processes import THREADS
 
 # The workers' libraries load while the notebook's own do.
 EARLY = "--IPKernelApp.exec_lines=from kinks.pipeline import executors; executors.warm()"

@@ -1,4 +1,4 @@
-"""Signals and locks: being stopped cleanly, and not running twice."""
+"""Signals, locks and threads: being stopped cleanly, not running twice, computing on one thread."""
 
 import fcntl
 import signal
@@ -11,6 +11,7 @@ from typing import IO
 
 from kinks.pipeline.errors import PipelineError
 
+THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 15.0
 
