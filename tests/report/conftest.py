@@ -48,8 +48,8 @@ def tables():
     yield "volume/sample_size", _curve(), ["network", "precision", "rule", "images"]
     yield "effect/summary", _effect(), ["network", "precision", "rule", "alpha"]
     yield "zeros/totals", _zeros(), ["precision", "hidden_layers", "neurons", "arm"]
-    yield "thresholds/norms", _norms(), ["network", "precision", "bias", "deterministic", "arm"]
-    yield "thresholds/norm_pool", _norm_pool(), ["precision", "bias", "rule"]
+    yield "zones/norms", _norms(), ["network", "precision", "bias", "deterministic", "arm"]
+    yield "zones/norm_pool", _norm_pool(), ["precision", "bias", "rule"]
     zone = ["network", "batch_norm", "batch_size", "precision", "level", "arm", "threshold"]
     yield "zones/shares", _zone_shares(), zone
     yield "convolutional/cells", _networks(NETWORKS), ["network", "norm", "precision", "bias", "rule"]

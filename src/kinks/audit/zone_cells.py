@@ -70,7 +70,12 @@ def jobs(
             wanted = [name for name, count in zip(YARDSTICKS, cell["yardsticks"], strict=True) if start < count]
             names = {key: cell[key] for key in ("network", "batch_norm", "batch_size", "precision")}
             cut.append(names | settings | {"yardsticks": wanted} | common)
-    return sorted(cut, key=_work, reverse=True)
+    return longest_first(cut)
+
+
+def longest_first(settings: Sequence[dict]) -> list[dict]:
+    """Sort settings of `kinks.audit.zones.job` so that no process is left with a long one when the others are done."""
+    return sorted(settings, key=_work, reverse=True)
 
 
 def _work(settings: dict) -> float:

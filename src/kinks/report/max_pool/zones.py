@@ -16,7 +16,7 @@ NAMES = {
     "resnet18-2x2": "ResNet-18", "densenet121": "DenseNet-121",
 }  # fmt: skip
 SHOWN = [
-    "network", "batch_norm", "batch_size", "precision", "published", "repaired", "error", "noise",
+    "network", "batch_norm", "init", "batch_size", "precision", "published", "repaired", "error", "noise",
     "bifurcation_published", "bifurcation", "compensation", "n",
 ]  # fmt: skip
 # What is drawn against Ninf, from the top: label and the arm of style.ARM_COLOURS that it takes its colour from.
