@@ -176,3 +176,35 @@ def test_bad_input_is_one_clear_line(call, message):
     with pytest.raises(ValueError, match=message) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+def test_student_equals_scipys_and_knows_its_scale():
+    values = np.array([0.01, 0.03, -0.01, 0.02, 0.04])
+    theirs = scipy_stats.ttest_1samp(values, 0)
+    assert stats.student_test(values) == pytest.approx(theirs.pvalue)
+    ends = stats.student(values)
+    assert (ends.value, ends.low, ends.high) == pytest.approx((values.mean(), *theirs.confidence_interval()))
+    assert stats.student([0.002, 0.002]).low == 0.002, "equal differences have no spread of their own"
+    assert stats.student_test([0.002, 0.002], resolution=0.002) > 0.15 and stats.student_test([0.002, 0.002]) == 0.5
+    assert stats.student([0.002, 0.002], resolution=0.002).low < 0
+    assert stats.student_test([0.0, 0.0, 0.0], resolution=0.002) == 1.0
+    assert np.isnan([stats.student([1.0]).low, stats.student([]).value, stats.student_test([1.0])]).all()
+
+
+def test_sign_flips_are_counted_exactly_for_few_and_drawn_for_many():
+    assert stats.sign_flip([1, 2, 3, 4, 5]) == 2 / 2**5
+    assert stats.sign_flip([0.1, 0.2, 0.3]) == stats.sign_flip([-0.3, -0.1, -0.2]) == 0.25
+    theirs = scipy_stats.permutation_test(
+        (np.array([3.0, -1, 4, 1, -5]),), np.sum, permutation_type="samples", n_resamples=np.inf
+    )
+    assert stats.sign_flip([3.0, -1, 4, 1, -5]) == pytest.approx(theirs.pvalue)
+    many = np.random.default_rng(3).normal(0.4, 1, 40)
+    assert stats.sign_flip(many) == pytest.approx(stats.student_test(many), abs=0.01)
+    assert stats.sign_flip(np.ones(40)) == 1 / 20_000, "p is never 0"
+    assert np.isnan(stats.sign_flip([])) and stats.sign_flip([0.0, 0.0]) == 1.0
+
+
+def test_boschloo_rejects_where_few_pairs_cannot():
+    assert stats.boschloo(5, 5, 0, 5) == pytest.approx(2 / 4**5)
+    assert stats.boschloo(5, 5, 0, 5) < stats.two_proportions(5, 5, 0, 5) < stats.sign_test(np.ones(5))
+    assert stats.boschloo(0, 5, 0, 5) == 1.0

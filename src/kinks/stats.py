@@ -4,6 +4,7 @@ Numbers or arrays in, plain values or small named tuples out. Every interval is 
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -196,6 +197,68 @@ def sign_test(differences: ArrayLike) -> float:
     return 1.0 if positive + negative == 0 else float(binomtest(positive, positive + negative).pvalue)
 
 
+def student(values: ArrayLike, resolution: float = 0.0, level: float = LEVEL) -> Estimate:
+    """Return the mean of `values` `(k,)` with Student's interval; its ends are NaN for fewer than two values.
+
+    Args:
+        resolution: the step of the scale that values were read on (one test image of so many). Where it is given, what
+            rounding to it adds to the variance of a difference is added, so that a few equal differences are no proof.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size < 2:
+        return Estimate(float(values[0]) if values.size else np.nan, np.nan, np.nan)
+    half = special.stdtrit(values.size - 1, (1 + level) / 2) * _standard_error(values, resolution)
+    return Estimate(float(values.mean()), float(values.mean() - half), float(values.mean() + half))
+
+
+def student_test(values: ArrayLike, resolution: float = 0.0) -> float:
+    """Return the two-sided p-value of Student's test that values `(k,)`, such as paired differences, have mean 0.
+
+    NaN for fewer than two values. Values that are all equal have no spread to compare with, so without a `resolution`
+    (see `student`) they are tested by `sign_flip`.
+    """
+    values = np.asarray(values, dtype=float)
+    if values.size < 2:
+        return np.nan
+    error = _standard_error(values, resolution)
+    if not error or not values.any():
+        return sign_flip(values)
+    return float(2 * special.stdtr(values.size - 1, -abs(values.mean()) / error))
+
+
+def sign_flip(differences: ArrayLike, resamples: int = 20_000, seed: int = 0) -> float:
+    """Return the two-sided p-value of the permutation test that paired differences `(k,)` are as likely of either sign.
+
+    All 2^k flips are counted for up to 16 differences, so p is exact and at least 2^(1-k); beyond, `resamples` random
+    ones, the one observed among them. NaN for no difference.
+    """
+    differences = np.asarray(differences, dtype=float)
+    size = differences.size
+    if size == 0:
+        return np.nan
+    if size <= 16:
+        signs = 1 - 2 * (np.arange(2**size)[:, None] >> np.arange(size) & 1)
+    else:
+        signs = np.random.default_rng(seed).choice((-1, 1), size=(resamples, size))
+        signs[0] = 1
+    sums = np.abs(signs @ differences)
+    # The same sum in another order may round below the observed one.
+    return float(np.mean(sums >= abs(differences.sum()) - 1e-12 * np.abs(differences).sum()))
+
+
+@cache
+def boschloo(count: int, n: int, other_count: int, other_n: int) -> float:
+    """Return the two-sided p-value of Boschloo's exact unconditional test that two proportions are equal.
+
+    The samples are taken as independent; where they are paired and tend to agree, the test is conservative. It rejects
+    where McNemar's test of few pairs cannot: 5 of 5 against 0 of 5 has p = 2 / 4^5, not 2 / 2^5.
+    """
+    _counts([count, other_count], [n, other_n])
+    from scipy.stats import boschloo_exact
+
+    return min(1.0, float(boschloo_exact([[count, other_count], [n - count, other_n - other_count]]).pvalue))
+
+
 def bootstrap(
     values: ArrayLike,
     statistic: Callable[[np.ndarray], float] = np.median,
@@ -246,6 +309,11 @@ def _counts(count: ArrayLike, n: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     if np.any(~(n >= 1)) or np.any(~((count >= 0) & (count <= n))):
         raise ValueError(f"a proportion needs 0 <= count <= n and n >= 1, got {count.tolist()} of {n.tolist()}")
     return count, n
+
+
+def _standard_error(values: np.ndarray, resolution: float) -> float:
+    """Of the mean; the variance of a difference of two values rounded to `resolution` added."""
+    return float(np.sqrt((values.var(ddof=1) + resolution**2 / 6) / values.size))
 
 
 def _scores(scores: ArrayLike | None, groups: int) -> np.ndarray:
