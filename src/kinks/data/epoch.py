@@ -1,6 +1,6 @@
 """One pass over a set of images: which image comes when, where it is cropped and whether it is mirrored."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -50,6 +50,11 @@ class Epoch:
 
     def __len__(self) -> int:
         return len(self.order)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return the pass with its draws on `device`, so that no mini-batch has to bring its own there."""
+        corners, mirrored = (None if draw is None else draw.to(device) for draw in (self.corners, self.mirrored))
+        return replace(self, order=self.order.to(device), corners=corners, mirrored=mirrored)
 
     def images(self, images: torch.Tensor, part: slice) -> torch.Tensor:
         """Return the images at the positions `part` of the pass, uint8 `(B, C, H, W)` on the device of `images`.

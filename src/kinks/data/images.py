@@ -104,7 +104,7 @@ def as_float(images: torch.Tensor, dtype: torch.dtype, device: torch.device | st
     if images.dtype != torch.uint8:
         raise TypeError(f"images are {images.dtype}; as_float takes the uint8 images of kinks.data.load")
     pixels = images.to(device).to(torch.float32)
-    return pixels.div_(torch.tensor(255.0, device=pixels.device)).to(dtype)
+    return pixels.div_(_brightest(str(pixels.device))).to(dtype)
 
 
 def normalise(images: torch.Tensor, name: str, dtype: torch.dtype, device: torch.device | str = "cpu") -> torch.Tensor:
@@ -129,6 +129,12 @@ def normalise(images: torch.Tensor, name: str, dtype: torch.dtype, device: torch
         raise ValueError(f"images are {tuple(images.shape)}; those of {name} are (B, {channels}, H, W)")
     mean, sd = _moments(name, str(device))
     return as_float(images, torch.float32, device).sub_(mean).div_(sd).to(dtype)
+
+
+@cache
+def _brightest(device: str) -> torch.Tensor:
+    """255 on the device, once: making it there anew would wait for a GPU at every mini-batch."""
+    return torch.tensor(255.0, device=device)
 
 
 @cache

@@ -1,8 +1,13 @@
-"""The convolutional networks by name: `build` makes one, `check_images` says whether images fit it."""
+"""The networks by name: `build` makes one, `check_images` says whether images fit it.
+
+Besides those of `ARCHITECTURES` there are perceptrons, "mlp 3x2048" (hidden layers x neurons), and, for small machines,
+VGG and ResNet-18 with every number of channels divided, "vgg11/8" or "resnet18-2x2/8".
+"""
 
 import difflib
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -11,6 +16,7 @@ from torch import Tensor, nn
 from kinks.nets.densenet import densenet121
 from kinks.nets.initialise import Init, initialise
 from kinks.nets.lenet import lenet5
+from kinks.nets.mlp import perceptron
 from kinks.nets.resnet import resnet18, resnet50
 from kinks.nets.vgg import vgg
 
@@ -47,32 +53,53 @@ ARCHITECTURES = {
 }
 
 
+DIVIDED = ("vgg", "resnet18")  # those whose channels can be divided, by a power of two
+CHANNELS = 64  # the fewest of them
+
+
 def architecture(name: str) -> Architecture:
     """The entry called `name`; ValueError, with the nearest known name, if there is none."""
+    if perceptron_name := re.fullmatch(r"mlp ([1-9]\d*)x([1-9]\d*)", str(name)):
+        return Architecture(partial(perceptron, *map(int, perceptron_name.groups())), image=(1, 28, 28))
+    whole, _, divisor = str(name).partition("/")
+    if whole.startswith(DIVIDED) and whole in ARCHITECTURES and divisor:
+        if not divisor.isdecimal() or int(divisor) < 1 or CHANNELS % int(divisor):
+            raise ValueError(f"{name}: channels are divided by {divisor}; allowed: 2, 4, 8, 16, 32, 64")
+        entry = ARCHITECTURES[whole]
+        return replace(entry, make=partial(entry.make, divisor=int(divisor)))
     if name not in ARCHITECTURES:
         near = difflib.get_close_matches(str(name), ARCHITECTURES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no network is called {name!r}; allowed: {', '.join(ARCHITECTURES)}{hint}")
+        known = f"{', '.join(ARCHITECTURES)}, 'mlp LAYERSxNEURONS', and VGG and ResNet-18 with '/DIVISOR'"
+        raise ValueError(f"no network is called {name!r}; allowed: {known}{hint}")
     return ARCHITECTURES[name]
 
 
 def build(
-    name: str, *, batch_norm: bool, seed: int, classes: int | None = None, init: Init | None = None
+    name: str,
+    *,
+    batch_norm: bool,
+    seed: int,
+    classes: int | None = None,
+    init: Init | None = None,
+    dropout: float = 0.0,
 ) -> nn.Sequential:
     """Build the network called `name` with weights drawn from `seed`, in fp32, on the CPU, in training mode.
 
     `classes` and `init` (see `initialise`) are the papers' unless given. Equal arguments give equal weights, bit for
     bit, and no global generator is read or moved. Every ReLU is an `nn.ReLU` of its own and every maximum an
-    `nn.MaxPool2d`, so that derivatives can be swapped in. Raises ValueError for an unknown name or start, and for
-    fewer than two classes.
+    `nn.MaxPool2d`, so that derivatives can be swapped in. `dropout` is the share of units that perceptrons drop after
+    every ReLU. Raises ValueError for an unknown name or start, for fewer than two classes, and for dropout elsewhere.
     """
     entry = architecture(name)
+    if dropout and not name.startswith("mlp "):
+        raise ValueError(f"{name}: dropout is {dropout!r}; only perceptrons, as 'mlp 3x2048', have dropout")
     classes = entry.classes if classes is None else classes
     if isinstance(classes, bool) or not isinstance(classes, int) or classes < 2:
         raise ValueError(f"{name}: classes is {classes!r}; allowed: an integer of at least 2")
     # PyTorch's layers draw when they are made. The meta device would avoid it, but takes 2 s to leave, loading sympy.
     with torch.random.fork_rng(devices=[]):
-        model = entry.make(batch_norm=batch_norm, classes=classes)
+        model = entry.make(batch_norm=batch_norm, classes=classes, **({"dropout": dropout} if dropout else {}))
     return initialise(model, entry.init if init is None else init, seed)
 
 

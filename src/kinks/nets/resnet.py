@@ -19,14 +19,15 @@ class Residual(nn.Module):
         return self.relu(self.body(x) + self.shortcut(x))
 
 
-def resnet18(*, pool: Pool, batch_norm: bool, classes: int = 10) -> nn.Sequential:
+def resnet18(*, pool: Pool, batch_norm: bool, classes: int = 10, divisor: int = 1) -> nn.Sequential:
     """ResNet-18 in CIFAR form, for images (N, 3, 32, 32): a 3x3 stem with stride 1, and the pool kept.
 
     11,164,362 parameters for ten classes, 11,173,962 with batch norm. No convolution has a bias, with or without it.
+    All channels are divided by `divisor`.
     """
-    layers = _stem(3, 1, pool, batch_norm)
-    channels = 64
-    for stage, out in enumerate((64, 128, 256, 512)):
+    channels = 64 // divisor
+    layers = _stem(channels, 3, 1, pool, batch_norm)
+    for stage, out in enumerate(full // divisor for full in (64, 128, 256, 512)):
         for block in range(2):
             stride = 2 if stage > 0 and block == 0 else 1
             body = [*_conv(channels, out, 3, stride, batch_norm), nn.ReLU(), *_conv(out, out, 3, 1, batch_norm)]
@@ -40,8 +41,8 @@ def resnet50(*, pool: Pool, batch_norm: bool, classes: int = 1000) -> nn.Sequent
 
     25,557,032 parameters for 1000 classes with batch norm, which the papers always give it.
     """
-    layers = _stem(7, 2, pool, batch_norm)
     channels = 64
+    layers = _stem(channels, 7, 2, pool, batch_norm)
     for stage, (width, blocks) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3))):
         for block in range(blocks):
             stride, out = 2 if stage > 0 and block == 0 else 1, 4 * width
@@ -53,11 +54,11 @@ def resnet50(*, pool: Pool, batch_norm: bool, classes: int = 1000) -> nn.Sequent
     return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels, classes))
 
 
-def _stem(kernel: int, stride: int, pool: Pool, batch_norm: bool) -> list[nn.Module]:
+def _stem(channels: int, kernel: int, stride: int, pool: Pool, batch_norm: bool) -> list[nn.Module]:
     pools = {"2x2": nn.MaxPool2d(2), "3x3": nn.MaxPool2d(3, stride=2, padding=1)}
     if pool not in pools:
         raise ValueError(f"resnet: pool is {pool!r}; allowed: {', '.join(map(repr, pools))}")
-    return [*_conv(3, 64, kernel, stride, batch_norm), nn.ReLU(), pools[pool]]
+    return [*_conv(3, channels, kernel, stride, batch_norm), nn.ReLU(), pools[pool]]
 
 
 def _residual(body: list[nn.Module], channels: int, out: int, stride: int, batch_norm: bool) -> Residual:

@@ -82,11 +82,23 @@ def batches(images: Tensor, labels: Tensor, batch: int, seed: int, augment: bool
     """Yield mini-batches, uint8 `(B, C, H, W)` and labels, for ever: each pass shuffled, its shorter last one kept."""
     epoch = 0
     while True:
-        draw = Epoch.draw(len(images), seed * 1_000_003 + epoch, shuffle=True, augment=augment)
-        for first in range(0, len(images), batch):
-            part = slice(first, first + batch)
-            yield draw.images(images, part), labels[draw.order[part].to(labels.device)]
+        yield from one_pass(images, labels, batch, seed, epoch, augment)
         epoch += 1
+
+
+def one_pass(
+    images: Tensor, labels: Tensor, batch: int, seed: int, epoch: int, augment: bool
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the mini-batches of one pass, counted from 0, as `batches` does; its draws are on the device at once."""
+    draw = drawn(len(images), seed, epoch, augment).to(images.device)
+    for first in range(0, len(images), batch):
+        part = slice(first, first + batch)
+        yield draw.images(images, part), labels[draw.order[part]]
+
+
+def drawn(images: int, seed: int, epoch: int, augment: bool) -> Epoch:
+    """Return the order and the crops of one pass, counted from 0, over so many images."""
+    return Epoch.draw(images, seed * 1_000_003 + epoch, shuffle=True, augment=augment)
 
 
 def permutation(rows: int, seed: int, step: int) -> Tensor:

@@ -9,26 +9,15 @@ from kinks.report.training import names
 
 
 def test_dose_variant_and_precision_are_named():
-    base = {
-        "precision": "fp16",
-        "autocast": False,
-        "loss_scaling": "none",
-        "reorder": False,
-        "alpha": 1,
-        "rule": "assign",
-    }
+    base = {"precision": "fp16", "reorder": False, "alpha": 1, "rule": "assign"}
     base |= {"network": "lenet5", "dataset": "mnist", "batch_norm": False, "dropout": 0.0, "optimiser": "sgd"}
     base |= {"rate": 0.1, "seed": 0, "epoch": 0, "beta": 100, "forward": "mixed"}
-    changes = [
-        {},
-        {"autocast": True},
-        {"loss_scaling": "dynamic"},
-        {"reorder": True},
-        {"autocast": True, "loss_scaling": "128"},
-    ]
-    rows = training.dosed(pd.DataFrame([base | change for change in changes]), "alpha")
-    assert rows["precision"].tolist() == ["fp16", "fp16 autocast", "fp16, scaled", "fp16", "fp16 autocast, scaled"]
-    assert rows["variant"].tolist() == ["assign", "assign", "assign", "reordered", "assign"]
+    labels = ["fp16", "fp16 autocast, scaled"]
+    changes = [{"precision_label": labels[0]}, {"precision_label": labels[1]}, {"reorder": True}]
+    rows = training.dosed(pd.DataFrame([base | change for change in changes[:2]]), "alpha")
+    assert rows["precision"].tolist() == labels
+    rows = training.dosed(pd.DataFrame([base | change for change in ({}, changes[2])]), "alpha")
+    assert rows["variant"].tolist() == ["assign", "reordered"]
     assert rows["dose"].dtype == float and (rows["rates"] == "").all()
     assert training.dosed(pd.DataFrame([base]), "beta")[["dose", "variant"]].iloc[0].tolist() == [100.0, "mixed"]
     with pytest.raises(ValueError, match="alpha or beta, got 'gamma'"):

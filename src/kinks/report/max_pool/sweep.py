@@ -1,6 +1,7 @@
 """The max-pool training sweep (M8 to M11): its tables with the experiment they belong to, and published numbers."""
 
 import re
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -8,6 +9,8 @@ from kinks import stats
 from kinks.report.training import CELL
 
 LABELS = ["experiment", "rate_share", "same_network"]
+SHARED = [name for name in CELL if name != "rate"]  # the tables of losses do not repeat the rates
+BATCH, IMAGES = 128, 50_000  # from here on an epoch is as long as a published one, or nearly
 SIZES = ["steps", "epochs", "batch", "images", "held_out"]
 DIFFERENT = ("lower", "higher", "fails")  # verdicts of a significant difference
 FORMATS = {"fp16": "fp16 autocast, scaled"}  # the published 24 bits, as the tables of a sweep name them
@@ -57,15 +60,24 @@ def _trains(summary: pd.DataFrame) -> pd.DataFrame:
     return zero.assign(trains=2 * zero["failed"] < zero["n"])[[*CELL, "trains"]]
 
 
-def boxes(reference: pd.DataFrame) -> pd.DataFrame:
-    """Return the published final accuracies as `kinks.report.training.box` takes them; failed doses are left out."""
-    table = _keyed(reference)
+def boxes(reference: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the published final accuracies as `kinks.report.training.box` takes them, of cells trained as long.
+
+    Doses of which every run diverged are left out.
+    """
+    table = _keyed(reference).merge(_as_published(rows)[[*CELL, "epochs"]].drop_duplicates(), on=[*CELL, "epochs"])
     return table[table["diverged"] < table["runs"]].assign(label="published mean and sd")
 
 
-def losses(reference: pd.DataFrame) -> pd.DataFrame:
-    """Return the published training losses as `kinks.report.training.curves` takes them."""
-    return _keyed(reference).rename(columns={"train_loss": "mean"}).dropna(subset="mean")
+def losses(reference: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the published training losses as `kinks.report.training.curves` takes them, of cells with equal epochs."""
+    table = _keyed(reference).merge(_as_published(rows)[SHARED].drop_duplicates(), on=SHARED)
+    return table.rename(columns={"train_loss": "mean"}).dropna(subset="mean")
+
+
+def _as_published(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of cells whose epochs are as many steps of as large mini-batches as the published ones."""
+    return rows[(rows["batch"] == BATCH) & (rows["images"] >= IMAGES) & (rows["rate_share"] == 1)]
 
 
 def _keyed(reference: pd.DataFrame) -> pd.DataFrame:
@@ -79,3 +91,8 @@ def _keyed(reference: pd.DataFrame) -> pd.DataFrame:
 def slug(network: str) -> str:
     """Return a network's name as part of a file's: "resnet18-2x2/8" is "resnet18_2x2_8"."""
     return re.sub(r"[^a-z0-9]+", "_", network.lower())
+
+
+def source(rows: pd.DataFrame, labels: Mapping[str, str]) -> str:
+    """Return the labels of the images on which `rows` stand, for the foot of a figure."""
+    return "; ".join(labels[name] for name in rows["dataset"].unique())

@@ -14,6 +14,7 @@ def text(outcomes: pd.DataFrame, effects: pd.DataFrame, bounds: pd.DataFrame, ca
     """Say what the tables `sweep.outcomes`, `training.effects`, `boundary` and `causes` show, every number computed."""
     parts = [
         f"Data: {source}. {length(outcomes)}",
+        answer(outcomes),
         "### Jacobians of low norm",
         low_norm(effects),
         "### Which runs fail",
@@ -35,6 +36,44 @@ def length(outcomes: pd.DataFrame) -> str:
     line = f"{runs:,} runs of {span} steps."
     smaller = outcomes.loc[~outcomes["same_network"].astype(bool), "network"].unique()
     return line + (f" Smaller than published: {listed(map(names.network, smaller))}." if len(smaller) else "")
+
+
+def answer(outcomes: pd.DataFrame) -> str:
+    """Say from which beta most runs fail, by precision and forward, and whether the rounded layer or the Jacobian does.
+
+    Cells that do not learn with beta = 0 are left out.
+    """
+    rows = outcomes[outcomes["trains"].astype(bool) & (outcomes["dose"] > 1) & (outcomes["variant"] != names.REORDERED)]
+    rows = rows.assign(most=2 * rows["failed"] > rows["n"])
+    lines = [_from(part, variant) for variant in ("mixed", "exact") if len(part := rows[rows["variant"] == variant])]
+    keys = [*names.CELL, "dose"]
+    wide = rows.pivot(index=keys, columns="variant", values="most").reindex(columns=["mixed", "exact"]).dropna()
+    layer, both = (wide[wide["mixed"].eq(True) & wide["exact"].eq(fails)] for fails in (False, True))
+    lines.append(
+        f"{count(len(wide), 'combination')} of a network, precision, learning rate and β > 1 were trained with both "
+        f"forwards. Most runs fail with the released one alone at {_places(layer)}: there the rounded layer is the "
+        f"cause. They fail with both at {_places(both)}: there the Jacobian is enough."
+    )
+    return "\n\n".join(lines)
+
+
+def _from(rows: pd.DataFrame, variant: str) -> str:
+    """From which beta most runs of one forward fail, precision by precision."""
+    said = []
+    for label, part in rows.groupby("precision", sort=False):
+        worst, largest = part.loc[part["most"], "dose"], part["dose"].max()
+        if len(worst):
+            said.append(f"in {names.precision(label)} from β = {worst.min():g}")
+        else:
+            failed = f"{part['failed'].sum()} of {count(part['n'].sum(), 'run')} failed"
+            said.append(f"in {names.precision(label)} for no β up to {largest:g} ({failed})")
+    return f"{names.VARIANTS[variant].capitalize()}: most runs of a network fail " + listed(said) + "."
+
+
+def _places(wide: pd.DataFrame) -> str:
+    rows = wide.reset_index()
+    said = [f"{names.cell(row)}, β = {row['dose']:g}" for _, row in rows.assign(rates="").iterrows()]
+    return f"{len(rows)} ({'; '.join(said)})" if said else "none"
 
 
 def low_norm(effects: pd.DataFrame) -> str:
@@ -72,7 +111,7 @@ def failures(outcomes: pd.DataFrame) -> str:
 
 def _share(part: pd.DataFrame) -> str:
     share = part["rate_share"].iloc[0]
-    return "" if share == 1 else f" ({share:g} of the published one)"
+    return "" if share == 1 else f" ({share:g} × the published one)"
 
 
 def _forwards(part: pd.DataFrame) -> str:

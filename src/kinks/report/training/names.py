@@ -60,7 +60,7 @@ def network(name: str) -> str:
 def precision(label: str) -> str:
     """Return a precision's name: "fp16 autocast, scaled" is "16 bits, autocast, loss scaling"."""
     storage, *more = label.replace(",", "").split()
-    words = {"autocast": "autocast", "scaled": "loss scaling"}
+    words = {"scaled": "loss scaling", "rounded": "zeros rounded in"}
     return ", ".join([BITS.get(storage, storage.upper()), *(words.get(word, word) for word in more)])
 
 

@@ -20,9 +20,8 @@ def dosed(rows: pd.DataFrame, dose: str) -> pd.DataFrame:
     """Return the loop's rows with `dose` (column alpha or beta), `variant`, and `precision` as a label.
 
     `variant` is "assign" or "chain" for alpha, "mixed" or "exact" for beta, and "reordered" where `reorder` is set. The
-    label of a precision is that of the storage, followed by " autocast" and ", scaled" where these are on. A column
-    `rates` names how the learning rate was chosen where doses that are compared have different ones ("own"); it is ""
-    where they share one.
+    label of a precision is the loop's `precision_label`, as "fp16 autocast, scaled". A column `rates` names how the
+    learning rate was chosen where doses that are compared have different ones ("own"); it is "" where they share one.
 
     Raises:
         ValueError: a dose other than "alpha" or "beta", or a missing column.
@@ -31,9 +30,7 @@ def dosed(rows: pd.DataFrame, dose: str) -> pd.DataFrame:
         raise ValueError(f"a dose is alpha or beta, got {dose!r}")
     _needs(rows, [dose, FORMS[dose], *CELL, "seed", "epoch"])
     variant = rows[FORMS[dose]].where(~_flag(rows, "reorder"), REORDERED)
-    label = rows["precision"] + pd.Series("", index=rows.index).where(~_flag(rows, "autocast"), " autocast")
-    if "loss_scaling" in rows:
-        label = label.where(rows["loss_scaling"].astype(str) == "none", label + ", scaled")
+    label = rows["precision_label" if "precision_label" in rows else "precision"]
     rates = rows["rates"] if "rates" in rows else ""
     return rows.assign(dose=rows[dose].astype(float), variant=variant, precision=label, rates=rates)
 
