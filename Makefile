@@ -2,7 +2,7 @@
 # it needs (another one: make PYTHON=/path/to/python3 ...).
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help reproduce verify test lab benchmark lint lock clean
+.PHONY: help reproduce verify test lab benchmark costs lint lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -33,6 +33,9 @@ lab: $(READY) ## open the notebooks in JupyterLab; what you try there goes to la
 
 benchmark: $(READY) ## time ours against the loop the paper describes
 	@python -m benchmarks
+
+costs: $(READY) ## measure a few steps of every published training run: its time and memory on this machine
+	@python -m benchmarks costs
 
 lint: $(READY) ## check style
 	@ruff check && ruff format --check

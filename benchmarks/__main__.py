@@ -1,7 +1,7 @@
 """`python -m benchmarks`: every module here that has `rows()`, a table, and reports/benchmarks.{csv,md}.
 
 With names of modules (`python -m benchmarks operators`) only those run, and nothing is written. The exit code
-is 1 if a check failed or a goal was missed.
+is 1 if a check failed or a goal was missed. `python -m benchmarks costs` is another program: reports/costs.{csv,md}.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import time
 import pandas as pd
 
 import benchmarks
+from benchmarks import costs
 from benchmarks.timing import COLUMNS, Result, rates
 from kinks import paths
 
@@ -25,9 +26,9 @@ def available() -> dict[str, object]:
 
 
 def line(result: Result) -> str:
-    """One result for people: no time at all where the check failed."""
+    """One result for people: no time at all where nothing was timed."""
     row = result.row
-    if not result.correct:
+    if row["ratio_median"] is None:
         return f"{row['name']}: {row['correct']}"
     share = "" if row["limit_share"] is None else f"; {row['limit_share']:.0%} of the limit"
     verdict = "" if result.reached else "  GOAL MISSED"
@@ -53,6 +54,8 @@ def write(results: list[Result]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run, print, write; 0 if every check passed and every goal was reached, else 1."""
+    if (sys.argv[1:] if arguments is None else arguments) == ["costs"]:
+        return costs.main()
     modules = available()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__.partition("\n")[0])
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(modules)}; default: all")

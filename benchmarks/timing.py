@@ -63,6 +63,14 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """A clock in seconds, and the name of what it times."""
+
+    now: Callable[[], float]
+    device: Callable[[], str]
+
+
+@dataclass(frozen=True)
 class Result:
     """One row of reports/benchmarks.csv, and whether it is as it should be."""
 
@@ -81,16 +89,19 @@ def paired(
     goal: SpeedUp | Cost,
     limit: Callable[[], object] | None = None,
     rounds: int = ROUNDS,
+    clock: Clock | None = None,
 ) -> Result:
     """Time `ours` against `baseline` in `rounds` interleaved rounds (at least 7) after a discarded one.
 
     `check` runs first: it returns what it found equal, or raises CheckError, and then nothing is timed. `limit`
     is the least work any implementation has to do; `limit_share` is its time over ours (median of the rounds).
+    `clock` is `CPU` unless given.
     """
+    clock = CPU if clock is None else clock
     if rounds < 7:
         raise ValueError(f"paired: rounds is {rounds}; allowed: 7 or more, or the quartiles mean nothing")
     row = dict.fromkeys(COLUMNS) | {
-        "name": name, "baseline": baseline_name, "rounds": rounds, "goal": str(goal), "device": device(),
+        "name": name, "baseline": baseline_name, "rounds": rounds, "goal": str(goal), "device": clock.device(),
     }  # fmt: skip
     try:
         with one_thread():  # the bits that are compared are those of the program that is timed
@@ -99,9 +110,9 @@ def paired(
         return Result(row | {"rounds": 0, "correct": f"FAILED: {error}"}, correct=False, reached=False)
     programs = [ours, baseline] if limit is None else [ours, baseline, limit]
     with one_thread():
-        repeats = [_repeats(program) for program in programs]
+        repeats = [_repeats(program, clock) for program in programs]
         times = [
-            [_seconds(program, count) for program, count in zip(programs, repeats, strict=True)]
+            [_seconds(program, count, clock) for program, count in zip(programs, repeats, strict=True)]
             for _ in range(rounds + 1)
         ][1:]
     low, median, high = statistics.quantiles([goal.ratio(*pair[:2]) for pair in times], n=4, method="inclusive")
@@ -109,6 +120,12 @@ def paired(
     if limit is not None:
         row["limit_share"] = round(statistics.median(least / mine for mine, _, least in times), 3)
     return Result(row, correct=True, reached=goal.reached(low, high))
+
+
+def skipped(name: str, baseline_name: str, goal: SpeedUp | Cost, why: str) -> Result:
+    """A row that cannot be measured here, neither reached nor missed."""
+    row = dict.fromkeys(COLUMNS) | {"name": name, "baseline": baseline_name, "rounds": 0, "correct": f"skipped: {why}"}
+    return Result(row | {"goal": str(goal), "device": device()}, correct=True, reached=True)
 
 
 def require(condition: bool, what: str) -> None:
@@ -131,22 +148,35 @@ def one_thread() -> Iterator[None]:
             gc.enable()
 
 
-def _seconds(program: Callable[[], object], repeats: int) -> float:
-    start = time.process_time()
+def _seconds(program: Callable[[], object], repeats: int, clock: Clock) -> float:
+    start = clock.now()
     for _ in range(repeats):
         program()
-    return (time.process_time() - start) / repeats
+    return (clock.now() - start) / repeats
 
 
-def _repeats(program: Callable[[], object]) -> int:
+def _repeats(program: Callable[[], object], clock: Clock) -> int:
     """How often to call `program` for a sample that the clock and the caches do not disturb."""
     program()
-    return max(1, round(SAMPLE_SECONDS / max(_seconds(program, 1), 1e-7)))
+    return max(1, round(SAMPLE_SECONDS / max(_seconds(program, 1, clock), 1e-7)))
 
 
 def device() -> str:
     """The processor, thread count and PyTorch version that a row was measured with."""
     return f"{_processor()}, 1 thread, torch {torch.__version__}"
+
+
+def _gpu() -> str:
+    return f"{torch.cuda.get_device_name()}, torch {torch.__version__}"
+
+
+def _after_all_kernels() -> float:
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+CPU = Clock(time.process_time, device)
+GPU = Clock(_after_all_kernels, _gpu)
 
 
 def _processor() -> str:
@@ -163,6 +193,6 @@ def rates() -> dict[str, float]:
         for dtype in (torch.float32, torch.float64):
             x, w = torch.randn(256, 784).to(dtype), torch.randn(784, 256).to(dtype)
             product = lambda x=x, w=w: x @ w  # noqa: E731
-            seconds = statistics.median(_seconds(product, _repeats(product)) for _ in range(5))
+            seconds = statistics.median(_seconds(product, _repeats(product, CPU), CPU) for _ in range(5))
             gigaflops[f"{dtype} product 256x784x256, GFLOP/s"] = round(2 * 256 * 784 * 256 / seconds / 1e9, 1)
     return gigaflops
