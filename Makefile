@@ -15,6 +15,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export DVC_NO_ANALYTICS := 1
 # The package must come from src/, whatever the caller's shell has set up.
 unexport PYTHONPATH PYTHONHOME
+# Where the shell forbids to keep compiled modules, each of our processes would compile PyTorch again: seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /\1 /p' Makefile | while read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
