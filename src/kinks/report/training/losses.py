@@ -106,10 +106,11 @@ def _ended(group: pd.DataFrame, wide: int) -> pd.Series:
 
 
 def _limits(group: pd.DataFrame, colours: dict) -> tuple[float, float]:
-    """From 0 to above the loss that training begins with; a spike beyond goes off the panel."""
-    start = group[group["epoch"] == group["epoch"].min()]["mean"].max()
+    """From 0 to above the loss that training at dose 0 begins with; what lies beyond goes off the panel."""
+    least = group[group["dose"].abs() == group["dose"].abs().min()]
+    start = least[least["epoch"] == least["epoch"].min()]["mean"].max()
     largest = (group["mean"] + group["sd"].fillna(0)).max()
-    top = np.nanmin([1.15 * largest, 1.6 * start]) if start == start else 1.15 * largest
+    top = np.nanmin([1.15 * largest, 2.5 * start]) if start == start else 1.15 * largest
     return 0.0, float(top) if top == top and top > 0 else 1.0
 
 
