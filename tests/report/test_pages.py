@@ -130,8 +130,8 @@ def test_the_index_shows_every_claim_figure_table_and_notebook(complete):
 def test_every_link_of_the_index_to_results_leads_somewhere(complete):
     path = index()
     soup = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
-    unmade = ("ties", "divergence", "rates", "relu_sweep", "pool_sweep")
-    unmade = tuple(f"../tables/{stage}/" for stage in unmade)
+    stages = ("ties", "divergence", "rates", "relu_sweep", "pool_sweep")
+    unmade = tuple(f"../tables/{stage}/" for stage in stages)
     linked = {tag["href"] for tag in soup.find_all("a") if tag["href"].startswith("../")}
     linked = {link for link in linked if not link.startswith(unmade)}
     assert [link for link in linked if not (path.parent / link).is_file()] == []
