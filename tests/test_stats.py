@@ -204,6 +204,23 @@ def test_sign_flips_are_counted_exactly_for_few_and_drawn_for_many():
     assert np.isnan(stats.sign_flip([])) and stats.sign_flip([0.0, 0.0]) == 1.0
 
 
+def test_rank_sum_is_exact_with_ties_and_agrees_with_scipy():
+    assert stats.rank_sum([1, 2, 3], [4, 5, 6]) == pytest.approx(2 / 20)
+    assert stats.rank_sum([-np.inf, -np.inf, 1, 2, 3], [4, 5, 6, 7, 8]) == pytest.approx(2 / 252)
+    assert stats.rank_sum([1, 1], [1, 1]) == 1.0 and np.isnan(stats.rank_sum([], [1.0]))
+    rng = np.random.default_rng(5)
+    one, two = rng.normal(0, 1, 6), rng.normal(1, 1, 7)
+    assert stats.rank_sum(one, two) == pytest.approx(scipy_stats.mannwhitneyu(one, two, method="exact").pvalue)
+    tied = np.round(one), np.round(two)
+    ranked = scipy_stats.rankdata(np.concatenate(tied))
+    theirs = scipy_stats.permutation_test(
+        (ranked[:6], ranked[6:]), lambda a, b: np.sum(a), permutation_type="independent", n_resamples=np.inf
+    )
+    assert stats.rank_sum(*tied) == pytest.approx(theirs.pvalue)
+    many = rng.normal(0, 1, 30), rng.normal(0.5, 1, 30)
+    assert stats.rank_sum(*many) == pytest.approx(scipy_stats.mannwhitneyu(*many).pvalue)
+
+
 def test_boschloo_rejects_where_few_pairs_cannot():
     assert stats.boschloo(5, 5, 0, 5) == pytest.approx(2 / 4**5)
     assert stats.boschloo(5, 5, 0, 5) < stats.two_proportions(5, 5, 0, 5) < stats.sign_test(np.ones(5))

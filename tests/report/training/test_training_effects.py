@@ -63,6 +63,15 @@ def test_one_failure_hides_no_loss_of_the_others(make):
     assert row["low"] < -0.3 < row["difference"] < row["trained_low"]
 
 
+def test_some_fail_and_the_others_lose_is_one_finding(make):
+    runs = finals(make, make.arm([0.0] * 5), make.arm([*["diverged"] * 3, 0.6, 0.05], alpha=1.0, rule="assign"))
+    row = one(training.effects(runs))
+    assert row["failed"] == 3 and row["test"] == "accuracy" and row["verdict"] == "fails"
+    assert row["p_accuracy"] == pytest.approx(2 / 252) and row["p"] == pytest.approx(4 / 252)
+    assert row["p_failures"] > 0.05
+    assert verdicts.tested(row) == tuple(row[["difference", "low", "high"]])
+
+
 def test_no_effect_is_a_statement_with_an_interval(make):
     jitter = [0.001, -0.001, 0.002, 0.0, -0.001, 0.001]
     runs = finals(make, make.arm([0.0] * 6), make.arm(jitter, alpha=0.1), make.arm([10 * j for j in jitter], alpha=0.5))
@@ -105,7 +114,7 @@ def test_a_base_that_fails_says_nothing(make):
 def test_better_but_rarer_is_undecided(make):
     losses = ["diverged", "diverged", -0.03, -0.03, -0.03, -0.031]
     row = one(training.effects(finals(make, make.arm([0.0] * 6), make.arm(losses, alpha=1.0, rule="assign"))))
-    assert row["p"] < 0.05 and row["trained_difference"] > 0 and row["verdict"] == "undecided"
+    assert row["trained_low"] > 0 and row["failed"] == 2 and row["verdict"] == "undecided"
 
 
 def test_dose_0_is_shared_and_reordering_is_the_noise(relu):

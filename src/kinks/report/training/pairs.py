@@ -22,11 +22,13 @@ def effects(finals: pd.DataFrame, against: str = "dose 0", margin: float = MARGI
     against; `n` pairs; `failed`, `failed_against`; `mean`, `mean_against`; `difference` of the means with Student's
     95 % interval `low`, `high`; the same of the pairs of which both `trained` (`trained_difference`, ...).
 
-    Two tests: `p_accuracy`, Student's on the differences of the pairs that both trained; `p_failures` of the number of
-    failed runs, by McNemar's exact test from 10 pairs on and by Boschloo's below (`p_mcnemar` in any case). `p` is the
-    smaller, by the test named in `test`, after Holm's correction over all `tests` of the family (network, data set,
-    batch norm, optimiser and variant: all doses, precisions, rates); 1 where nothing differs. As a check, `p_flip`
-    counts all sign flips of the differences, failed runs at chance: with n pairs it cannot be below 2^(1-n).
+    Two tests: `p_accuracy`, Student's on the differences of the pairs or, where a run failed, the exact rank sum of all
+    runs, failed ones lowest (some may fail and the others lose: neither alone tells; NaN where all of one side failed);
+    `p_failures` of the number of failed runs, by McNemar's exact test from 10 pairs on and by Boschloo's below
+    (`p_mcnemar` in any case). `p` is the smaller, by the test named in `test`, after Holm's correction over all `tests`
+    of the family (network, data set, batch norm, optimiser and variant: all doses, precisions, rates); 1 where nothing
+    differs. As a check, `p_flip` counts all sign flips of the differences, failed runs at chance: with n pairs it
+    cannot be below 2^(1-n).
 
     `kinks` met in all runs of the dose, `met`: how many of them met one; `identical`: pairs equal bit for bit; `equal`:
     the interval of the pairs that both trained lies within the margin, and no run failed that its partner survived;
@@ -118,7 +120,7 @@ def _compared(runs: pd.DataFrame, other: pd.DataFrame, margin: float) -> dict[st
     }
     row |= {"difference": ends.value, "low": max(ends.low, -1.0), "high": min(ends.high, 1.0)}
     both = ~(one.failed | two.failed)
-    row |= _trained(difference[both], step) | _tests(one.failed, two.failed, difference, step) | _mechanism(one, two)
+    row |= _trained(difference[both], step) | _tests(one, two, step) | _mechanism(one, two)
     inside = -margin <= row["trained_low"] and row["trained_high"] <= margin
     return row | {"equal": bool(inside and (one.failed == two.failed).all())}
 
@@ -134,19 +136,20 @@ def _trained(difference: np.ndarray, step: float) -> dict[str, float]:
     return {"trained": len(difference)} | dict(zip(names, stats.student(difference, step), strict=True))
 
 
-def _tests(failed: np.ndarray, other: np.ndarray, difference: np.ndarray, step: float) -> dict[str, float]:
+def _tests(one: Side, two: Side, step: float) -> dict[str, float]:
     """The p-values of one comparison, uncorrected; NaN where there is nothing that could differ."""
-    n, row = len(difference), dict.fromkeys(("p_accuracy", "p_failures", "p_flip", "p_mcnemar"), np.nan)
-    if n < 2:
+    n, difference = len(one.accuracy), one.accuracy - two.accuracy
+    row = dict.fromkeys(("p_accuracy", "p_failures", "p_flip", "p_mcnemar"), np.nan)
+    if n < 2 or not (difference.any() or (one.failed != two.failed).any()):
         return row
-    both = difference[~(failed | other)]
-    if both.any():
-        row["p_accuracy"] = stats.student_test(both, step)
-    if difference.any():
-        row["p_flip"] = stats.sign_flip(difference)
-    if (failed != other).any():
-        row["p_mcnemar"] = stats.sign_test(failed.astype(int) - other)
-        unpaired = stats.boschloo(int(failed.sum()), n, int(other.sum()), n)
+    if not (one.failed | two.failed).any():
+        row["p_accuracy"] = stats.student_test(difference, step)
+    elif not (one.failed.all() or two.failed.all()):
+        row["p_accuracy"] = stats.rank_sum(*(np.where(side.failed, -np.inf, side.accuracy) for side in (one, two)))
+    row["p_flip"] = stats.sign_flip(difference)
+    if (one.failed != two.failed).any():
+        row["p_mcnemar"] = stats.sign_test(one.failed.astype(int) - two.failed)
+        unpaired = stats.boschloo(int(one.failed.sum()), n, int(two.failed.sum()), n)
         row["p_failures"] = row["p_mcnemar"] if n >= PAIRED else unpaired
     return row
 

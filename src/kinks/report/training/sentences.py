@@ -6,7 +6,7 @@ import pandas as pd
 
 from kinks.report.training import names
 from kinks.report.training.cells import split
-from kinks.report.training.verdicts import is_equal, tested
+from kinks.report.training.verdicts import is_equal, tested, trained_alone
 
 SHORT = {"assign": "released rule", "chain": "chain rule", "mixed": "released forward", "exact": "exact forward",
          "reordered": "examples reordered"}  # fmt: skip
@@ -81,7 +81,7 @@ def _size(row: pd.Series) -> str:
     failed = ""
     if row["failed"] or row["failed_against"]:
         failed = f"{row['failed']} of {row['n']} failed, against {row['failed_against']}; "
-        failed += "where both trained " if row["test"] == "accuracy" else ""
+        failed += "where both trained " if trained_alone(row) else ""
     return f"({failed}{signed(difference)} points, {interval(low, high)}; p = {row['p']:.2g})"
 
 

@@ -70,11 +70,19 @@ def verdict(row: pd.Series) -> str:
 def tested(row: pd.Series) -> tuple[float, float, float]:
     """Return the difference that a comparison is about, with its interval.
 
-    That of the pairs that both trained; of all pairs, failed runs at chance, where the failures decide or too few
-    trained.
+    Failed runs count at chance, but for those that `trained_alone` leaves out.
     """
-    start = "" if row["test"] == "failures" or row["trained"] < 2 else "trained_"
+    start = "trained_" if trained_alone(row) else ""
     return tuple(float(row[f"{start}{name}"]) for name in ("difference", "low", "high"))
+
+
+def trained_alone(row: pd.Series) -> bool:
+    """Return whether the size of a comparison is that of the pairs that both trained.
+
+    Where most did, or where no difference is found: a failure or two make an interval that hides what the others show.
+    """
+    lost = row["p"] <= 1 - stats.LEVEL and row["trained"] <= row["n"] / 2
+    return bool(row["trained"] >= 2 and not lost)
 
 
 def is_equal(table: pd.DataFrame) -> pd.Series:
@@ -84,9 +92,8 @@ def is_equal(table: pd.DataFrame) -> pd.Series:
 
 def _significant(row: pd.Series) -> str:
     more = row["failed"] - row["failed_against"]
-    if row["test"] == "failures":
-        return "higher" if more < 0 else "fails" if more > row["n"] / 2 else "lower"
-    if row["trained_difference"] > 0:
+    gain = -more if row["test"] == "failures" else row["difference"]
+    if gain > 0:
         return "higher" if more <= 0 else "undecided"  # what trains is better, but less of it trains
     if more < 0:
         return "undecided"
