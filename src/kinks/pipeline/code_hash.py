@@ -8,6 +8,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
 
 
@@ -52,17 +53,29 @@ def closure(names: Iterable[str], package: Path, skip: Callable[[str], bool]) ->
             continue
         if path := find_module(name, package):
             found[name] = path
-            tree = ast.parse(path.read_bytes(), filename=str(path))
-            waiting.extend(imported_names(tree, name, path.name == "__init__.py"))
+            waiting.extend(_imports(path.read_bytes(), path, name))
     return dict(sorted(found.items()))
 
 
 def module_hash(path: Path) -> str:
     """Hash of the module at `path` and of the data (files, or folders of them) that it names by a relative path."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
+    meaning, strings = _meaning(path.read_bytes(), path)
+    named = (string for string in strings if _names_data(path.parent, string))
+    return digest("".join([meaning, *(f", {(name, content_hash(path.parent / name))!r}" for name in named), "]"]))
+
+
+# A process asks for the same modules again and again: every stage, every table.
+@cache
+def _imports(source: bytes, path: Path, name: str) -> tuple[str, ...]:
+    return tuple(imported_names(ast.parse(source, filename=str(path)), name, path.name == "__init__.py"))
+
+
+@cache
+def _meaning(source: bytes, path: Path) -> tuple[str, list[str]]:
+    """The syntax tree as text, without its closing bracket, and the strings in it, sorted."""
+    tree = ast.parse(source, filename=str(path))
     strings = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, str)}
-    named = sorted(string for string in strings if _names_data(path.parent, string))
-    return digest(repr([_canonical(tree), *((name, content_hash(path.parent / name)) for name in named)]))
+    return repr([_canonical(tree)])[:-1], sorted(strings)
 
 
 def _names_data(folder: Path, string: str) -> bool:

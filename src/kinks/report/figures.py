@@ -3,7 +3,9 @@
 import re
 
 import pandas as pd
+from matplotlib import rcParams
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from kinks import paths
 from kinks.report.tables import to_csv, write
@@ -13,6 +15,8 @@ FOOT = "data source"
 
 def save_figure(fig: Figure, name: str, table: pd.DataFrame, *, source: str) -> None:
     """Write a figure as FIGURES/name.pdf and .png, and the table behind it as .csv, the same bytes on every run.
+
+    The figure's layout is settled here, once, and kept for all that is drawn of it afterwards.
 
     Args:
         name: "stage/name".
@@ -29,9 +33,20 @@ def save_figure(fig: Figure, name: str, table: pd.DataFrame, *, source: str) -> 
     _foot(fig, source)
     path = paths.FIGURES / f"{name}.csv"
     write(path, to_csv(table))
+    box = _settled(fig)
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
-    fig.savefig(path.with_suffix(".pdf"), metadata=undated)
-    fig.savefig(path.with_suffix(".png"), metadata={"Software": None})
+    fig.savefig(path.with_suffix(".pdf"), bbox_inches=box, metadata=undated)
+    fig.savefig(path.with_suffix(".png"), bbox_inches=box, metadata={"Software": None})
+
+
+def _settled(fig: Figure) -> Bbox:
+    """Lay the figure out for good and return what it takes, in inches.
+
+    Left to itself, each file is laid out and measured anew, which takes longer than drawing it.
+    """
+    fig.draw_without_rendering()
+    fig.set_layout_engine("none")
+    return fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
 
 
 def _foot(fig: Figure, source: str) -> None:
