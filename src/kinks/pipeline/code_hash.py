@@ -53,8 +53,13 @@ def closure(names: Iterable[str], package: Path, skip: Callable[[str], bool]) ->
             continue
         if path := find_module(name, package):
             found[name] = path
-            waiting.extend(_imports(path.read_bytes(), path, name))
+            waiting.extend(module_imports(name, path))
     return dict(sorted(found.items()))
+
+
+def module_imports(name: str, path: Path) -> tuple[str, ...]:
+    """Every dotted name that importing the module `name` at `path` may load."""
+    return _imports(name, path, path.read_bytes())
 
 
 def module_hash(path: Path) -> str:
@@ -66,7 +71,7 @@ def module_hash(path: Path) -> str:
 
 # A process asks for the same modules again and again: every stage, every table.
 @cache
-def _imports(source: bytes, path: Path, name: str) -> tuple[str, ...]:
+def _imports(name: str, path: Path, source: bytes) -> tuple[str, ...]:
     return tuple(imported_names(ast.parse(source, filename=str(path)), name, path.name == "__init__.py"))
 
 

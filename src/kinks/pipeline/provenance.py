@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from kinks.pipeline.code_hash import closure, imported_names, module_hash
+from kinks.pipeline.code_hash import closure, imported_names, module_hash, module_imports
 from kinks.pipeline.errors import PipelineError
 from kinks.pipeline.notebooks import read_cells, stage_notebook, stage_notebooks, stripped_hash
 
@@ -37,8 +37,7 @@ def provenance(root: Path, stage: str, package: Path = PACKAGE) -> dict:
         return inside and name not in renderers
 
     modules = closure([*names, *renderers], package, skip)
-    trees = (ast.parse(path.read_bytes()) for path in modules.values())
-    external = {*names, *(name for tree in trees for name in imported_names(tree))}
+    external = {*names, *(loaded for name, path in modules.items() for loaded in module_imports(name, path))}
     return {
         "notebook": stripped_hash(cells),
         "modules": {name: module_hash(path) for name, path in modules.items()},
