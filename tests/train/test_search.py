@@ -1,6 +1,7 @@
 """The learning-rate search: Optuna's own choices, replayed from shards; diverged trials stop nothing."""
 
 import math
+from functools import partial
 
 import numpy as np
 import optuna
@@ -12,6 +13,7 @@ from kinks.pipeline.errors import JobError
 from kinks.train import search, trial
 from kinks.train.search import Study
 
+INLINE = partial(shards.run_jobs, executor="inline")
 EPOCHS, BEST = 3, -2.0  # the accuracy is best at a rate of 0.01
 TRAINED: list[float] = []
 
@@ -41,7 +43,7 @@ def study(seed=0, peak=BEST, **given):
 
 
 def run(*studies):
-    return search.search(studies, executor="inline")
+    return search.search(studies, INLINE)
 
 
 def by_optuna(one):
@@ -115,7 +117,7 @@ def test_the_objective_decides_what_is_sought():
 
 def test_a_rate_given_is_trained_to_the_end():
     studies = [study(0), study(1)]
-    found = search.at(studies, [0.01, 0.06], executor="inline")
+    found = search.at(studies, [0.01, 0.06], INLINE)
     assert found["rate"].tolist() == [0.01, 0.06] and found["epoch"].tolist() == [2, 2]
     assert found["trial"].tolist() == [-1, -1] and found["diverged_step"].tolist() == [-1, 7]
 

@@ -53,14 +53,14 @@ def test_runs_at_the_rate_of_zero_are_found_or_made(monkeypatch):
     studies, labels = grid()
     asked = []
 
-    def at(ones, rates, executor):
+    def at(ones, rates, run):
         asked.extend(zip([one.settings["seed"] for one in ones], rates, strict=True))
         return pd.DataFrame({"study": range(len(ones)), "trial": -1, "rate": rates})
 
     monkeypatch.setattr(search, "at", at)
     tried = {("beta", seed, False): [0.01, 0.1] for seed in (0, 1)} | {("beta", 0, True): [0.1, 0.01]}
     tried |= {("beta", 1, True): [0.1, 0.5]} | {("alpha", seed, other): [0.3] for seed in (0, 1) for other in (0, 1)}
-    found = search_grid.at_zero(studies, labels, trials(studies, labels, tried), executor="inline")
+    found = search_grid.at_zero(studies, labels, trials(studies, labels, tried), run=None)
     assert asked == [(1, 0.01)] * 2, "seed 1 never tried the rate of beta = 0, with either forward"
     assert found.groupby("rate").size().to_dict() == {0.01: 4, 0.3: 4}
     values = {search_grid._value(studies[number]) for number in found["study"]}

@@ -4,20 +4,28 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from kinks import paths
+from kinks.pipeline.shards import run_jobs
 from kinks.train import loop, search
 from kinks.train.search import Study
 
+INLINE = partial(run_jobs, executor="inline")
+
 SCRIPT = """
+from functools import partial
+
+from kinks.pipeline.shards import run_jobs
 from kinks.train import search
 from kinks.train.search import Study
 
 if __name__ == "__main__":
-    search.search([Study(settings, **{sizes!r}) for settings in {settings!r}], executor="inline")
+    run = partial(run_jobs, executor="inline")
+    search.search([Study(settings, **{sizes!r}) for settings in {settings!r}], run)
 """
 SIZES = {"trials": 4, "random": 3, "unpruned": 2, "at_once": 2}
 
@@ -51,10 +59,10 @@ def test_killed_in_mid_trial_it_goes_on(tmp_path, monkeypatch, settings):
 
     studies = [Study(one, **SIZES) for one in settings]
     monkeypatch.setenv("KINKS_SHARDS", str(store))
-    resumed = search.search(studies, executor="inline")
+    resumed = search.search(studies, INLINE)
     assert before.items() <= finished(store).items(), "finished trials are used as they are"
     monkeypatch.setenv("KINKS_SHARDS", str(tmp_path / "fresh"))
-    fresh = search.search(studies, executor="inline")
+    fresh = search.search(studies, INLINE)
     pd.testing.assert_frame_equal(resumed, fresh, check_exact=True)
     assert resumed.to_csv() == fresh.to_csv()
     assert len(resumed) == 8 and (resumed["diverged_step"] >= 0).any(), "diverged trials are rows like others"

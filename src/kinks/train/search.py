@@ -5,17 +5,18 @@ trials told before; the trial itself is a shard. Killed at any moment and starte
 trials, finds those that are finished, and ends with the same table, bit for bit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from kinks.pipeline.shards import run_jobs
 from kinks.train import trial
 
 LOW, HIGH = 1e-5, 1e-1  # as both papers searched
 RULES = trial.OBJECTIVES  # by which accuracy a rate is selected: ours, and the papers'
+
+Run = Callable[[Callable, list[dict]], pd.DataFrame]  # runs a job for each of a list of settings, rows in their order
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,12 @@ class Study:
                 raise ValueError(f"study: {name} is {value!r}; allowed: a whole number of at least {least}")
 
 
-def search(studies: Sequence[Study], *, executor: str = "processes", workers: int | None = None) -> pd.DataFrame:
+def search(studies: Sequence[Study], run: Run) -> pd.DataFrame:
     """Run all studies side by side, `at_once` trials of each per round.
+
+    Args:
+        studies: what to search for.
+        run: `kinks.pipeline.shards.run_jobs` with its executor, which keeps every finished trial.
 
     Returns:
         One row per trial: `study` (its number in `studies`), `trial`, `objective`, `state` (`complete` or `pruned`),
@@ -60,7 +65,7 @@ def search(studies: Sequence[Study], *, executor: str = "processes", workers: in
     replays = [_Replay(study) for study in studies]
     while open_ones := [replay for replay in replays if len(replay.rows) < replay.study.trials]:
         asked = [replay.ask() for replay in open_ones]
-        rows = run_jobs(trial.job, [job for jobs in asked for job in jobs], executor=executor, workers=workers)
+        rows = run(trial.job, [job for jobs in asked for job in jobs])
         runs = iter([run for _, run in rows.groupby((rows["epoch"] == 0).cumsum())])
         for replay, jobs in zip(open_ones, asked, strict=True):
             replay.tell([next(runs) for _ in jobs])
@@ -85,9 +90,7 @@ def selected(trials: pd.DataFrame, rule: str = "validation") -> pd.DataFrame:
     return best.drop_duplicates("study").set_index("study").sort_index()
 
 
-def at(
-    studies: Sequence[Study], rates: Sequence[float], *, executor: str = "processes", workers: int | None = None
-) -> pd.DataFrame:
+def at(studies: Sequence[Study], rates: Sequence[float], run: Run) -> pd.DataFrame:
     """Train each study's network once at the rate given for it, such as that of value 0, and never give it up.
 
     Returns:
@@ -98,7 +101,7 @@ def at(
         job | {"rate": float(rate), "floors": [None] * int(job["settings"]["epochs"])}
         for job, rate in zip(common, rates, strict=True)
     ]
-    rows = run_jobs(trial.job, jobs, executor=executor, workers=workers)
+    rows = run(trial.job, jobs)
     last = [run.iloc[-1].to_dict() for _, run in rows.groupby((rows["epoch"] == 0).cumsum())]
     names = {"trial": -1, "state": "complete"}
     return pd.DataFrame(

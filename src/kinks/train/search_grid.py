@@ -75,15 +75,13 @@ def grid(
     return studies, pd.DataFrame(labels)
 
 
-def at_zero(
-    studies: Sequence[Study], labels: pd.DataFrame, trials: pd.DataFrame, *, executor: str = "processes"
-) -> pd.DataFrame:
+def at_zero(studies: Sequence[Study], labels: pd.DataFrame, trials: pd.DataFrame, run: search.Run) -> pd.DataFrame:
     """Return, per study of another value than 0, its network trained at the rate that value 0 selects in that seed.
 
     A trial that a study already made at that rate is taken from `trials`; others are trained now.
 
     Args:
-        studies, labels: of `grid`. trials: of `kinks.train.search.search`.
+        studies, labels: of `grid`. trials: of `kinks.train.search.search`. run: as there.
 
     Returns:
         Rows like those of `trials`.
@@ -104,7 +102,7 @@ def at_zero(
             missing.append((number, chosen[base]))
     numbers, rates = zip(*missing, strict=True) if missing else ((), ())
     if missing:
-        rows = search.at([studies[number] for number in numbers], rates, executor=executor)
+        rows = search.at([studies[number] for number in numbers], rates, run)
         found.append(rows.assign(study=list(numbers)))
     return pd.concat(found, ignore_index=True) if found else trials.head(0)
 
