@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from kinks.report import read_table, save_table, training
+from kinks.report.networks import network_name
 from kinks.report.training import names
 
 
@@ -76,8 +77,8 @@ def test_every_table_can_be_saved_signed_and_read(relu, project):
 
 
 def test_names_for_readers():
-    assert names.network("vgg11/8") == "VGG-11 with 1/8 of the channels"
-    assert names.network("mlp 3x2048") == "MLP 3 × 2048" and names.network("other") == "other"
+    assert network_name("vgg11/8") == "VGG-11 with 1/8 of the channels"
+    assert network_name("mlp 3x2048") == "MLP 3 × 2048" and network_name("other") == "other"
     assert names.precision("fp16 autocast, scaled") == "16 bits, autocast, loss scaling"
     assert names.precision("tf32") == "TF32"
     with pytest.raises(ValueError, match=r"got .*assign.*mixed"):

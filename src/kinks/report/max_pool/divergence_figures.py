@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kinks.report.max_pool.divergence import CELL, PER_PASS
-from kinks.report.max_pool.zones import NAMES
+from kinks.report.networks import network_name
 from kinks.report.panels import BITS
 
 FORWARDS = {"published": "published forward, β m + (1 - β) m", "corrected": "exact forward, m"}
@@ -47,7 +47,7 @@ def differences(table: pd.DataFrame, published: pd.DataFrame) -> Figure:
     axes[0].set_yticks([floor, *decades], ["exactly 0", *(f"$10^{{{power}}}$" for power in powers)])
     axes[0].minorticks_off()
     axes[0].set_ylabel("Weight difference (L1)")
-    _finish(fig, axes, f"{NAMES.get(table['network'].iloc[0])}, {BITS[precision]}, {int(table['n'].max())} seeds")
+    _finish(fig, axes, f"{network_name(table['network'].iloc[0])}, {BITS[precision]}, {int(table['n'].max())} seeds")
     return fig
 
 
@@ -68,7 +68,7 @@ def accuracies(table: pd.DataFrame) -> Figure:
             _line(ax, cell[cell["arm"] == "base"], "accuracy", "#111111", "0", ":")
             for beta, group in cell[cell["arm"] == arm].groupby("beta", sort=True):
                 _line(ax, group, "accuracy", colours[beta], f"{beta:g}")
-            ax.set(title=f"{NAMES.get(key[0], key[0])}, {BITS[key[1]]}, {arm}", ylim=(0, 1))
+            ax.set(title=f"{network_name(key[0])}, {BITS[key[1]]}, {arm}", ylim=(0, 1))
             _steps(ax, int(cell["step"].max()))
         row[0].set_ylabel("Accuracy")
     for ax in axes[-1]:

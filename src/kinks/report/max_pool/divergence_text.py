@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from kinks.report.max_pool.divergence import CELL
-from kinks.report.max_pool.zones import NAMES
+from kinks.report.networks import network_name
 from kinks.report.panels import BITS
 
 CAUSES = {
@@ -27,7 +27,7 @@ def text(found: pd.DataFrame, parts: pd.DataFrame, accuracy: pd.DataFrame, sourc
     for key, cell in found.groupby(CELL, sort=False):
         first = cell.iloc[0]
         line = (
-            f"**{NAMES.get(key[0], key[0])}, {BITS[key[1]]}** ({first['step']} steps of {first['batch_size']} images, "
+            f"**{network_name(key[0])}, {BITS[key[1]]}** ({first['step']} steps of {first['batch_size']} images, "
             f"{first['n']} {'seed' if first['n'] == 1 else 'seeds'})."
         )
         yardstick = cell[cell["arm"] == "reordered"]

@@ -4,6 +4,7 @@ import pandas as pd
 
 from kinks.report import training
 from kinks.report.max_pool.sweep import DIFFERENT
+from kinks.report.networks import network_name
 from kinks.report.training import names
 from kinks.report.training.sentences import count, interval, listed
 
@@ -35,7 +36,7 @@ def length(outcomes: pd.DataFrame) -> str:
     span = f"{steps.min():,}" if steps.min() == steps.max() else f"{steps.min():,} to {steps.max():,}"
     line = f"{runs:,} runs of {span} steps."
     smaller = outcomes.loc[~outcomes["same_network"].astype(bool), "network"].unique()
-    return line + (f" Smaller than published: {listed(map(names.network, smaller))}." if len(smaller) else "")
+    return line + (f" Smaller than published: {listed(map(network_name, smaller))}." if len(smaller) else "")
 
 
 def answer(outcomes: pd.DataFrame) -> str:
@@ -100,7 +101,7 @@ def failures(outcomes: pd.DataFrame) -> str:
     rows, parts = outcomes[outcomes["variant"] != names.REORDERED], []
     for key, group in rows.groupby(["network", "dataset", "batch_norm", "optimiser"], sort=False):
         network, dataset, batch_norm, optimiser = key
-        head = f"**{names.network(network)} {names.norm(batch_norm)}, {names.DATASETS.get(dataset, dataset)}, "
+        head = f"**{network_name(network)} {names.norm(batch_norm)}, {names.DATASETS.get(dataset, dataset)}, "
         items = [
             f"- {names.precision(precision)}, rate {rate:.3g}{_share(part)}: {_forwards(part)}."
             for (precision, rate), part in group.groupby(["precision", "rate"], sort=False)

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kinks.report.max_pool.zones import NAMES
+from kinks.report.networks import NETWORKS, network_name
 from kinks.report.panels import BITS
 
 POSITIVE = {"structural": "Structural: entries of equal patches", "coincidental": "Coincidental: unequal patches"}
@@ -18,7 +18,7 @@ SHIFT = {"fp64": -0.12, "fp32": -0.04, "bf16": 0.04, "fp16": 0.12}  # apart, so 
 
 def label(cell: pd.Series) -> str:
     """The words for a cell of the census: the network, and what sets it apart."""
-    words = [NAMES.get(cell["network"], cell["network"])]
+    words = [network_name(cell["network"])]
     words += ["BN"] if cell["batch_norm"] else []
     words += ["default init"] if cell["init"] == "default" else []
     words += ["late bias"] if cell["bias"] != "accumulator" else []
@@ -51,7 +51,7 @@ def layers(table: pd.DataFrame, colours: dict[str, str], network: str = "vgg11")
             ax.grid(axis="x", visible=False)
         line[0].set_ylabel("Share of windows")
     for ax in axes[-1]:
-        ax.set_xlabel(f"Max-pool of {NAMES[network]}, from the input")
+        ax.set_xlabel(f"Max-pool of {network_name(network)}, from the input")
     _legend(fig, axes[0, 0], set(chosen["precision"]), colours, uncropped=not chosen["augment"].all())
     return fig
 
@@ -62,7 +62,7 @@ def networks(table: pd.DataFrame, colours: dict[str, str]) -> Figure:
     Args:
         table: of `kinks.audit.tie_cells.by_kind`.
     """
-    names = set(table.apply(lambda row: (list(NAMES).index(row["network"]), label(row)), axis=1))
+    names = set(table.apply(lambda row: (list(NETWORKS).index(row["network"]), label(row)), axis=1))
     names = [name for _, name in sorted(names, key=lambda pair: (pair[0], len(pair[1])))]
     fig, axes = plt.subplots(1, 2, figsize=(8.2, 0.9 + 0.27 * len(names)), sharey=True, sharex=True)
     for ax, (kind, title) in zip(axes, POSITIVE.items(), strict=True):

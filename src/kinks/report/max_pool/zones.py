@@ -9,12 +9,9 @@ from matplotlib.figure import Figure
 from kinks import stats
 from kinks.audit.zone_cells import BATCHES, CELL, COMMON, PUBLISHED, yardsticks
 from kinks.report import panels
+from kinks.report.networks import NETWORKS
 from kinks.report.panels import BITS
 
-NAMES = {
-    "lenet5": "LeNet-5", "vgg11": "VGG-11", "vgg13": "VGG-13", "vgg16": "VGG-16", "vgg19": "VGG-19",
-    "resnet18-2x2": "ResNet-18", "densenet121": "DenseNet-121",
-}  # fmt: skip
 SHOWN = [
     "network", "batch_norm", "init", "batch_size", "precision", "published", "repaired", "error", "noise",
     "bifurcation_published", "bifurcation", "compensation", "n",
@@ -105,7 +102,7 @@ def bars(shares: pd.DataFrame, colours: dict[str, str]) -> Figure:
         names = sorted(rows[column].unique())
         at = rows.assign(at=rows[column].map(names.index)).astype({"at": int})
         panels.bars(ax, at, "at", colours, published="published")
-        words = {"network": NAMES, "batch_norm": {False: "no", True: "yes"}}.get(column, {})
+        words = {"network": NETWORKS, "batch_norm": {False: "no", True: "yes"}}.get(column, {})
         ax.set_xticks(range(len(names)), [words.get(name, str(name)) for name in names])
         ax.set(xlabel=label, xlim=(-0.6, len(names) - 0.4))
     axes[0].set_ylabel("Share above the published threshold (%)")

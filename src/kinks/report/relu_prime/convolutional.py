@@ -11,7 +11,7 @@ from kinks.audit.first_weight import NORMS
 CELL = ["network", "batch_norm", "norm", "precision", "bias", "batch_size"]
 RULES = ("assign", "chain", "zero", "noise")
 PRECISIONS = {16: "fp16", 32: "fp32", 64: "fp64"}
-NETWORKS = {"vgg11": "vgg11", "resnet18": "resnet18-3x3"}
+REGISTERED = {"vgg11": "vgg11", "resnet18": "resnet18-3x3"}
 CODE_BATCH, TABLE_BATCH = 128, 100  # the size of mini-batches by the published notebooks, and by their own tables
 MNIST_BATCH = 100
 SLOW = {"fp64": 7}  # times the cost of other precisions
@@ -103,7 +103,7 @@ def published_shares(summary: pd.DataFrame, batch_size: int) -> pd.DataFrame:
     low, high = stats.clopper_pearson(summary["n_in_S01"].to_numpy(), n.to_numpy())
     share = summary["n_in_S01"] / n
     return pd.DataFrame(
-        {"network": summary["network"].map(NETWORKS), "batch_norm": summary["batch_norm"],
+        {"network": summary["network"].map(REGISTERED), "batch_norm": summary["batch_norm"],
          "precision": summary["precision_bits"].map(PRECISIONS), "published": share, "published_low": low,
          "published_high": high, "published_mean_first": summary["mean_first_minibatch"],
          "published_if_100": stats.rescaled_share(share.to_numpy(), batch_size, TABLE_BATCH)}

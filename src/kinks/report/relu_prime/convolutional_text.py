@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kinks import stats
+from kinks.report.networks import network_name
 from kinks.report.panels import BITS
-from kinks.report.relu_prime.convolutional import CODE_BATCH, NETWORKS, PRECISIONS, TABLE_BATCH
+from kinks.report.relu_prime.convolutional import CODE_BATCH, PRECISIONS, REGISTERED, TABLE_BATCH
 
-NAMES = {"vgg11": "VGG-11", "resnet18-3x3": "ResNet-18"}
 NORMS = {"none": "without batch norm", "centred": "with batch norm", "fused": "with batch norm in a CPU's order"}
 RULES = {"assign": "-", "chain": (0, (4, 2))}
 ENOUGH = 0.99  # a panel ends where the published curves have reached this share
@@ -22,7 +22,7 @@ def published_curves(reference: pd.DataFrame) -> pd.DataFrame:
     """Return published curves as network, batch_norm, precision, images and proportion, from either table of them."""
     named = reference.assign(precision=reference["precision_bits"].map(PRECISIONS))
     if "minibatches_seen" in named:
-        images, network = named["minibatches_seen"] * CODE_BATCH, named["network"].map(NETWORKS)
+        images, network = named["minibatches_seen"] * CODE_BATCH, named["network"].map(REGISTERED)
         named = named.assign(images=images, network=network, proportion=named["proportion_in_S01"])
     return named
 
@@ -43,7 +43,7 @@ def curves(survival: pd.DataFrame, shares: pd.DataFrame, published: pd.DataFrame
             ours, band = (_drawn(table, network, norm) for table in (survival, shares))
             theirs = published[(published["network"] == network) & (published["batch_norm"] == (norm != "none"))]
             _panel(ax, ours, band[band["rule"] == "assign"], theirs, colours)
-            ax.set_title(f"{NAMES.get(network, network)} {NORMS[norm]}")
+            ax.set_title(f"{network_name(network)} {NORMS[norm]}")
         row[0].set_ylabel("Share of draws affected (%)")
     for ax in axes[-1]:
         ax.set_xlabel("Images seen")
@@ -100,7 +100,7 @@ def _item(row: pd.Series, shares: pd.DataFrame) -> str:
     cell = ["network", "norm", "precision", "bias"]
     chain = shares[(shares[cell] == row[cell]).all(axis=1) & (shares["rule"] == "chain")].iloc[0]
     early = row["bias"] == "accumulator" and not row["network"].startswith("3x")
-    name = f"{NAMES.get(row['network'], row['network'])} {NORMS[row['norm']]}"
+    name = f"{network_name(row['network'])} {NORMS[row['norm']]}"
     name += ", bias in the accumulator" if early else ""
     known = row["published"] == row["published"] and row["norm"] != "fused" and not early
     line = f"- {name}: {_counted(row)}; {_counted(chain)}."
@@ -120,7 +120,7 @@ def _chain(shares: pd.DataFrame) -> list[str]:
         if counts["zero"]:
             fewer = fewer or counts["chain"] < counts["assign"]
             lines.append(
-                f"{NAMES.get(network, network)}: mini-batches with an exact zero: {counts['zero']}; of these, the "
+                f"{network_name(network)}: mini-batches with an exact zero: {counts['zero']}; of these, the "
                 f"published rule changes the gradient of {counts['assign']}, the chain rule that of {counts['chain']}."
             )
     if fewer:
@@ -141,7 +141,7 @@ def _order(zeros: pd.DataFrame) -> list[str]:
             said = [f"{events} of {evaluations:.2g}" for events, evaluations in pairs]
             p = stats.two_rates(*pairs[0], *pairs[1])
             lines.append(
-                f"{NAMES.get(network, network)}, {BITS[precision]}: {said[0]} pre-activations are exactly 0 where the "
+                f"{network_name(network)}, {BITS[precision]}: {said[0]} pre-activations are exactly 0 where the "
                 f"mean is subtracted first, {said[1]} where batch norm is one multiply-add (p = {p:.1g})."
             )
     return [f"**The order of operations in batch norm.** {' '.join(lines)}"] if lines else []
@@ -154,7 +154,7 @@ def _batch(shares: pd.DataFrame) -> list[str]:
     rows = shares[(shares["rule"] == "assign") & (shares["norm"] != "fused") & (shares["published"] < 1)]
     rows = rows[rows["bias"] == "after_convolution"]
     said = [
-        f"{NAMES[row['network']]} {NORMS[row['norm']]}, {BITS[row['precision']]}: {row['published_if_100']:.2g} "
+        f"{network_name(row['network'])} {NORMS[row['norm']]}, {BITS[row['precision']]}: {row['published_if_100']:.2g} "
         f"(not {row['published']:.2g})"
         for _, row in rows.iterrows()
     ]

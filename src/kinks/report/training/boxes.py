@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from kinks.report.networks import network_name
 from kinks.report.training import frames, names
 
 PANEL = ["network", "dataset", "dropout", "optimiser", "precision"]
@@ -68,7 +69,7 @@ def _panels(runs: pd.DataFrame, drawn: set[str]) -> list[pd.DataFrame]:
 
 def _heading(group: pd.DataFrame, drawn: set[str]) -> str:
     first = group.iloc[0]
-    said = [names.network(first["network"]), names.DATASETS.get(first["dataset"], first["dataset"])]
+    said = [network_name(first["network"]), names.DATASETS.get(first["dataset"], first["dataset"])]
     said += [names.OPTIMISERS.get(first["optimiser"], first["optimiser"]), names.precision(first["precision"])]
     if "batch_norm" not in drawn:
         said[0] += " " + names.norm(first["batch_norm"])

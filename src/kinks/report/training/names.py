@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from kinks.report.networks import network_name
 from kinks.report.panels import BITS
 from kinks.report.style import ARM_COLOURS, ARM_MARKERS
 
@@ -27,11 +28,6 @@ AXES = {"alpha": "ReLU'(0) = α", "beta": "Max-pool Jacobian β"}
 LOSS = ("lower", "fails")  # verdicts that harm
 SAME = ("exactly equal", "no kink met")  # verdicts of runs that were the same, bit for bit or for lack of a kink
 
-NETWORKS = {
-    "lenet5": "LeNet-5", "vgg11": "VGG-11", "vgg13": "VGG-13", "vgg16": "VGG-16", "vgg19": "VGG-19",
-    "resnet18": "ResNet-18", "resnet18-2x2": "ResNet-18", "resnet18-3x3": "ResNet-18", "resnet50": "ResNet-50",
-    "densenet121": "DenseNet-121", "densenet121-published": "DenseNet-121",
-}  # fmt: skip
 DATASETS = {
     "mnist": "MNIST", "cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "svhn": "SVHN", "photographs": "photographs",
     "imagenet": "ImageNet", "folder": "own images",
@@ -47,14 +43,6 @@ def colour(variant: str) -> str:
 def marker(variant: str) -> str:
     """Return the marker of a variant in every figure."""
     return ARM_MARKERS[ARMS[variant]]
-
-
-def network(name: str) -> str:
-    """Return a network's name as a reader writes it; "vgg11/8" has an eighth of the channels."""
-    if name.startswith("mlp "):
-        return f"MLP {name[4:].replace('x', ' × ')}"
-    base, _, divisor = name.partition("/")
-    return NETWORKS.get(base, base) + (f" with 1/{divisor} of the channels" if divisor else "")
 
 
 def precision(label: str) -> str:
@@ -78,7 +66,7 @@ def heading(row: pd.Series) -> str:
     """Return the name of the network, its data and its optimiser, from any row of a cell."""
     dropout = f", dropout {row['dropout']:g}" if row["dropout"] else ""
     return (
-        f"{network(row['network'])} {norm(row['batch_norm'])}, {DATASETS.get(row['dataset'], row['dataset'])}, "
+        f"{network_name(row['network'])} {norm(row['batch_norm'])}, {DATASETS.get(row['dataset'], row['dataset'])}, "
         f"{OPTIMISERS.get(row['optimiser'], row['optimiser'])}{dropout}"
     )
 

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from kinks.report.networks import network_name
 from kinks.report.training import names
 from kinks.report.training.search import CELL, RULES
 
@@ -76,7 +77,7 @@ def symbol(table: pd.DataFrame) -> str:
 def title(row: pd.Series) -> str:
     """Return the name of a cell, from any row of it."""
     return (
-        f"{names.network(row['network'])} {names.norm(row['batch_norm'])}, "
+        f"{network_name(row['network'])} {names.norm(row['batch_norm'])}, "
         f"{names.DATASETS.get(row['dataset'], row['dataset'])}, "
         f"{names.OPTIMISERS.get(row['optimiser'], row['optimiser'])}, {names.precision(row['precision'])}"
     )
