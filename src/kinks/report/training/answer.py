@@ -93,16 +93,16 @@ def _points(ax: Axes, rows: pd.DataFrame, variant: str, shift: float) -> None:
             ax.plot(at, 0, ".", ms=3, **style)
             continue
         failed = row["failed"] or row["failed_against"]
+        significant = row["verdict"] in (*names.LOSS, "higher")
         if failed:
-            ax.plot(at, 100 * row["difference"], "x", ms=6, mew=1.8, **style)
+            ax.plot(at, 100 * row["difference"], "x", ms=6, mew=2.4 if significant else 0.9, **style)
             said = f"{row['failed']}/{row['n']}" if row["failed"] else f"base {row['failed_against']}/{row['n']}"
             ax.annotate(said, (at, 100 * row["difference"]), (2.6 * shift or 7, 0), textcoords="offset points",
                         va="center", ha="right" if shift < 0 else "left", fontsize=7, color=colour)  # fmt: skip
         start = "trained_" if failed else ""
         middle, low, high = (100 * row[f"{start}{name}"] for name in ("difference", "low", "high"))
-        significant = row["verdict"] in (*names.LOSS, "higher") and row["test"] == "accuracy"
         ax.vlines(at, low, high, lw=1.1, **style)
-        ax.plot(at, middle, marker, ms=4.5, mfc=colour if significant else "white", **style)
+        ax.plot(at, middle, marker, ms=4.5, mfc=colour if significant and low * high > 0 else "white", **style)
 
 
 def _threshold(doses: pd.Series) -> float:
@@ -144,9 +144,9 @@ def _handles(effects: pd.DataFrame, interaction: pd.DataFrame | None) -> list:
         for name in shown
     ]
     grey = {"ls": "", "color": "#555555"}
-    handles.append(Line2D([], [], marker="o", ms=4.5, mfc="white", label="not significant", **grey))
+    handles.append(Line2D([], [], marker="o", ms=4.5, mfc="white", label="hollow, thin: not significant", **grey))
     if effects["failed"].any():
-        handles.append(Line2D([], [], marker="x", ms=6, mew=1.8, label="some or all failed, of n", **grey))
+        handles.append(Line2D([], [], marker="x", ms=6, mew=2.4, label="some or all failed, of n", **grey))
     if effects["verdict"].isin(names.SAME).any():
         handles.append(Line2D([], [], marker=".", ms=4, label=SAME, **grey))
     points = f"{100 * effects['margin'].iloc[0]:g}"
