@@ -23,6 +23,17 @@ class Doubled(nn.Sequential):
         return 2 * super().forward(x)
 
 
+def spoilt(model, index, value):
+    model[index].weight.data.flatten()[0] = value
+    return model
+
+
+def hooked():
+    model = perceptron(2, 3, 1)
+    model[0].register_forward_hook(lambda layer, given, found: 2 * found)
+    return model
+
+
 def convolutional():
     torch.manual_seed(0)
     model = nn.Sequential(
@@ -87,13 +98,27 @@ def test_relus_may_come_first_last_and_twice(relu):
         (nn.LSTM(8, 2), (8,), r"the model \(LSTM\) cannot be read"),
         (nn.Sequential(nn.BatchNorm1d(2)), (2,), r"in training mode; call model.eval\(\) first"),
         (nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)).eval(), (2,), "no running statistics"),
-        (nn.Sequential(nn.Linear(3, 2)), (2,), r"does not take an input of shape \(2,\)"),
         (nn.Sequential(nn.Conv2d(3, 64, 3)), (3, 64, 64), "is a matrix of 246016 x 12288 numbers"),
+        (nn.Sequential(nn.Linear(2, 2), nn.Dropout()), (2,), r"layer '1' \(Dropout\) is in training mode"),
+        (nn.Sequential(nn.Linear(2, 2), nn.GRU(2, 2)), (2,), r"layer '1' \(GRU\) cannot be read"),
+        (nn.Sequential(nn.LeakyReLU()), (2,), r"layer '0' \(LeakyReLU\) cannot be read; pieces are counted for Linear"),
+        (torch.relu, (2,), r"the model \(builtin_function_or_method\) cannot be read"),
+        (nn.Sequential(nn.Linear(3, 2)), (2,), r"layer '0' \(Linear\) does not take one input of shape \(2,\)"),
+        (nn.Sequential(nn.Conv2d(1, 2, 3)), (8, 8), r"does not take one input of shape \(8, 8\)"),
+        (nn.Sequential(nn.Conv2d(2, 2, 3)), (8, 8), r"does not take one input of shape \(8, 8\)"),
+        (nn.Sequential(nn.BatchNorm1d(2)).eval(), (3,), r"BatchNorm1d\) does not take one input of shape \(3,\)"),
+        (nn.Sequential(nn.BatchNorm2d(2)).eval(), (2,), r"BatchNorm2d\) does not take one input of shape \(2,\)"),
+        (nn.Sequential(nn.Unflatten(1, (2, 2))), (3,), r"Unflatten\) does not take one input of shape \(3,\)"),
+        (spoilt(perceptron(2, 3, 1), 2, np.nan), (2,), r"layer '2' \(Linear\) has a weight or bias that is NaN"),
+        (spoilt(convolutional(), 2, np.inf), (2, 8, 8), r"layer '2' \(Conv2d\) has a weight or bias that is NaN"),
+        (nn.Sequential(nn.Linear(2, 2, device="meta")), (2,), "weights are complex or on the meta device"),
+        (hooked(), (2,), r"layer '0' \(Linear\) has forward hooks"),
     ],
 )
 def test_what_cannot_be_read_is_one_clear_line(model, shape, message):
-    with pytest.raises(CannotCountError, match=message):
+    with pytest.raises(CannotCountError, match=message) as raised:
         read(model, shape)
+    assert "\n" not in str(raised.value) and len(str(raised.value)) < 240
 
 
 def test_inputs_that_do_not_fit_are_refused():
@@ -104,6 +129,8 @@ def test_inputs_that_do_not_fit_are_refused():
         along(nn.Sequential(nn.Flatten()), torch.zeros(2), torch.zeros(2))
     with pytest.raises(ValueError, match="the inputs have 3 numbers; the network takes 2"):
         along(read(model, (2,)), torch.zeros(3), torch.zeros(3))
+    with pytest.raises(ValueError, match="start or end is not finite; give two inputs without NaN or infinity"):
+        along(model, torch.zeros(2), torch.tensor([0.0, np.nan]))
 
 
 def test_the_model_stays_as_it_is():
@@ -119,4 +146,5 @@ def test_the_plot_says_how_many_pieces_there_are():
     axes = Figure().subplots()
     found.plot(axes, color="black")
     assert axes.get_title() == f"{found.pieces} affine pieces, {found.regions} activation regions"
-    assert len(axes.lines[0].get_xdata()) == found.pieces + 1
+    assert len(axes.lines[0].get_xdata()) == found.pieces + 1 and len(axes.lines[1].get_xdata()) == found.pieces - 1
+    assert axes.get_ylabel() == "output 0" and "0: start" in axes.get_xlabel()

@@ -66,7 +66,8 @@ class Segment:
         y = self(s)[:, output]
         (line,) = axes.plot(s, y, **style)
         axes.plot(s[1:-1], y[1:-1], "|", color=line.get_color())
-        axes.set_xlabel("position on the segment")
+        axes.set_xlabel("position on the segment (0: start, 1: end)")
+        axes.set_ylabel(f"output {output}")
         axes.set_title(f"{self.pieces:,} affine pieces, {self.regions:,} activation regions")
 
     def __repr__(self) -> str:
@@ -111,7 +112,7 @@ def along(
 
     Raises:
         CannotCountError: the model holds something else; the message names the layer.
-        ValueError: the inputs do not fit, or the network is several draws (see `counts`).
+        ValueError: the inputs do not fit or are not finite, or the network is several draws (see `counts`).
         OverflowError: a slope is beyond float64.
     """
     network, first, last = _prepared(model, start, end)
@@ -172,7 +173,7 @@ def _prepared(model, start, end) -> tuple[Network, Float, Float]:
     if len(first) != network.inputs:
         raise ValueError(f"the inputs have {len(first)} numbers; the network takes {network.inputs}")
     if not (np.isfinite(first).all() and np.isfinite(last).all()):
-        raise ValueError("start or end is not finite")
+        raise ValueError("start or end is not finite; give two inputs without NaN or infinity")
     return network, first, last
 
 
