@@ -48,7 +48,7 @@ def compute_only(precision: Precision, goal: SpeedUp) -> Result:
         lambda: all_differences(networks, in_memory(x, labels, BATCH), precision.storage),
         check=lambda: _check(precision),
         goal=goal,
-        limit=lambda: _products(raw, wide),
+        limit=lambda: _products(raw, wide, volume.chunk(precision, "cpu")),
     )
 
 
@@ -100,7 +100,7 @@ def _affected(layers: Layers, raw: Layers, wide: Tensor, x: Tensor, labels: Tens
     """Ours: for every mini-batch, whether its gradients differ. Backward passes run for those with a zero only."""
     decision = _Every(0, NET, BATCH, precision)
     decision.layers = layers
-    volume.walk(NET, raw, precision, wide, volume.CHUNK, [decision], x, labels, False)
+    volume.walk(NET, raw, precision, wide, volume.chunk(precision, "cpu"), [decision], x, labels, False)
     return [index in decision.affected for index in range(-(-len(x) // BATCH))]
 
 
@@ -152,9 +152,9 @@ def _first(x: Tensor, precision: Precision) -> Tensor:
     return linear(x[:BATCH], weight, bias, precision)
 
 
-def _products(raw: Layers, wide: Tensor) -> None:
+def _products(raw: Layers, wide: Tensor, rows: int) -> None:
     """The least any audit has to do: the products of the hidden layers, once."""
-    for part in chunks(len(wide), volume.CHUNK):
+    for part in chunks(len(wide), rows):
         h = wide[part]
         for weight, bias in raw[:-1]:
             h = F.linear(h, weight, bias)

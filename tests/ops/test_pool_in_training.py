@@ -41,6 +41,23 @@ def test_it_is_the_public_pool(dtype, derivative):
         assert torch.equal(*gradients)
 
 
+@pytest.mark.parametrize("derivative", DERIVATIVES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_with_the_relu_before_it_it_is_both(dtype, derivative):
+    for x in inputs(dtype):
+        ours, theirs = (x.clone().requires_grad_() for _ in range(2))
+        found = pool_in_training.maxima(ours, rectified=True)
+        y = pool_in_training.pool(ours, found, derivative, rectified=True)
+        expected, count = max_pool2d_with_ties(torch.relu(theirs), derivative, 2)
+        assert torch.equal(torch.nan_to_num(y, 7.0), torch.nan_to_num(expected, 7.0))
+        positive = found.top > 0
+        assert torch.equal(positive, F.max_pool2d(x, 2) > 0)
+        assert torch.equal(found.count[positive].int(), count[positive].int())
+        upstream = torch.linspace(-1, 1, y.numel()).reshape(y.shape).to(dtype)
+        gradients = [torch.autograd.grad(*pair, upstream)[0] for pair in ((y, ours), (expected, theirs))]
+        assert torch.equal(*gradients)
+
+
 def test_infinite_gradients_stay_where_they_belong():
     x = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]).requires_grad_()
     y = pool_in_training.pool(x, pool_in_training.maxima(x), PoolDerivative(1.0))

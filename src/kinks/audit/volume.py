@@ -185,6 +185,11 @@ def _weights(net: MLP, seed: int, precision: Precision, device: str):
     return cast(draw(net, seed), precision, device)
 
 
+def chunk(precision: Precision, device: str) -> int:
+    """Rows computed at once: on a CPU so few that fp64 activations stay in a core's cache."""
+    return CHUNK // 4 if precision.storage == torch.float64 and device == "cpu" else CHUNK
+
+
 @lru_cache(maxsize=64)
 def passes(
     net: MLP, precision: Precision, batch_sizes: tuple[int, ...], device: str
@@ -196,7 +201,7 @@ def passes(
     """
     layers = widen(cast(draw(net, 0), precision, device), precision)
     generator = torch.Generator().manual_seed(1)
-    size = math.lcm(CHUNK, *batch_sizes)
+    size = math.lcm(chunk(precision, device), *batch_sizes)
     x = torch.rand(size, net.sizes[0], generator=generator).to(precision.storage).to(device, layers[0][0].dtype)
     alone = [batch for batch in batch_sizes if not rows_keep_their_bits(net, layers, x, precision, batch)]
     shared = tuple(batch for batch in batch_sizes if batch not in alone)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ class Census:
             if isinstance(layer, nn.MaxPool2d | MaxPool2d):
                 layer.__class__ = ChosenPool if isinstance(layer, MaxPool2d) else NativePool
                 layer.census = self
+        self._defer(net)
         if count:
             for relu in self.relus:
                 relu.register_forward_pre_hook(self._zeros)
@@ -58,6 +60,13 @@ class Census:
         """Number of ReLUs without a positive output when they were last watched."""
         return len(self.alive) - int(sum(self.alive)) if self.alive else 0
 
+    def _defer(self, net: nn.Module) -> None:
+        """Let pools directly behind torch's ReLU in a sequence do its work, too."""
+        for sequence in net.modules():
+            for before, layer in pairwise(sequence if isinstance(sequence, nn.Sequential) else ()):
+                if type(before) is nn.ReLU and isinstance(layer, _Pool):
+                    before.__class__, layer.rectifies = DeferredReLU, True
+
     def _note(self, relu: nn.Module, inputs: tuple[Tensor], output: Tensor) -> None:
         self.alive.append((output.detach() > 0).any())
 
@@ -73,17 +82,19 @@ class _Pool:
     """A pool that tells its census about ties in training, and on a CPU takes the fast way where there is one."""
 
     census: Census
+    rectifies = False  # whether the ReLU before it is left to it
 
     def forward(self, x: Tensor) -> Tensor:
         """The maximum of each window."""
         derivative = getattr(self, "derivative", NATIVE)
         cells = windows("pool", self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode)
         counted = self.training and self.census.count
-        found = maxima(x) if applies(x, cells) else None
+        found = maxima(x, self.rectifies) if applies(x, cells) else None
         if found is not None:
             if counted:
                 self._tell(found.count, found.top)
-            return pool(x, found, derivative)
+            return pool(x, found, derivative, self.rectifies)
+        x = F.relu(x) if self.rectifies else x
         if not counted:
             return super().forward(x)
         top, count = max_pool2d_with_ties(x, derivative, *cells.arguments)
@@ -92,7 +103,15 @@ class _Pool:
         return top
 
     def _tell(self, count: Tensor, top: Tensor) -> None:
-        self.census.ties = self.census.ties + _both(count > 1, top > 0)
+        self.census.ties = self.census.ties + _tied(count, top.detach())
+
+
+class DeferredReLU(nn.ReLU):
+    """PyTorch's ReLU, which the pool behind it computes: there are fewer maxima than numbers."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        """The input itself."""
+        return z
 
 
 class NativePool(_Pool, nn.MaxPool2d):
@@ -111,6 +130,8 @@ def _zeros(z: Tensor) -> int:
     return z.numel() - int(np.count_nonzero(without_sign))
 
 
-def _both(one: Tensor, other: Tensor) -> Tensor | int:
-    """In how many places both hold."""
-    return (one & other).sum() if one.is_cuda else int(np.count_nonzero(one.numpy() & other.numpy()))
+def _tied(count: Tensor, top: Tensor) -> Tensor | int:
+    """How many windows have a positive maximum more than once; NumPy compares five times faster than PyTorch."""
+    if top.is_cuda or top.element_size() == 2:
+        return ((count > 1) & (top > 0)).sum()
+    return int(np.count_nonzero((count.numpy() > 1) & (top.numpy() > 0)))
