@@ -68,6 +68,19 @@ def test_stopping_early_changes_no_decision(lattice_networks, precision):
     assert min(row["seen"] for row in stopped.values()) < 6000
 
 
+def test_how_many_rows_are_computed_at_once_changes_no_decision(lattice_networks, monkeypatch):
+    def found():
+        return {key: {k: v for k, v in row.items() if k != "noise"} for key, row in decisions(audit("fp64")).items()}
+
+    small = found()
+    monkeypatch.setattr(volume, "chunk", lambda precision, device: volume.CHUNK)
+    volume.passes.cache_clear()
+    try:
+        assert found() == small
+    finally:
+        volume.passes.cache_clear()
+
+
 def test_a_batch_size_whose_rows_change_bits_gets_its_own_pass(lattice_networks, monkeypatch):
     together = decisions(audit("fp32"))
     monkeypatch.setattr(volume, "rows_keep_their_bits", lambda net, layers, x, precision, batch: batch != 16)
