@@ -21,7 +21,8 @@ COLUMNS = (
 EXPERIMENTS = {
     *("E1", "E1b", "E2", "E3", "E4", "E5", "E6", "E7", "E8", "E9", "E10", "E11", "E12", "E13"),
     *("M1", "M2", "M3", "M4", "M5", "M6", "M7", "M8", *(f"M8{panel}" for panel in "abcdefgh"), "M9a", "M9b"),
-    *("M10b", "M11"),
+    *("M10b", "M11", "K1", "K2", "K3", "K4", "K4a", "K4b", "K4c", "K5"),
+    *("D1", "D2", "D3", "D4", "D5", "D6", "D7", "D8"),
 }
 
 
@@ -59,7 +60,7 @@ def copy(tmp_path_factory):
 @pytest.mark.timeout(600)
 def test_every_stage_leaves_its_notebook_page_tables_and_figures(copy):
     stages = [path.stem for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))]
-    assert len(stages) == 13
+    assert len(stages) == 17
     for stage in stages:
         assert (copy / "reports" / "notebooks" / f"{stage}.ipynb").is_file()
         assert (copy / "reports" / "html" / f"{stage}.html").is_file()

@@ -161,5 +161,5 @@ def test_published_numbers_name_their_source_and_agree_with_our_arithmetic():
 
 
 def test_an_unknown_published_table_lists_the_known_ones():
-    with pytest.raises(KeyError, match="no published table 'x'; there are .*error_bounds"):
+    with pytest.raises(KeyError, match=r"no published table 'x'; there are .*error_bounds"):
         reference("x")

@@ -1,6 +1,7 @@
 """Single ReLUs on a finite data set, or on mini-batches from a stream: many starts, one matrix product per step."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -37,16 +38,26 @@ class Outcome(NamedTuple):
         return self.active == 0
 
 
-def run(x: Tensor, y: Tensor, starts: Tensor, by: Rule, steps: int, record: Sequence[int] = ()) -> Outcome:
+def run(
+    x: Tensor,
+    y: Tensor,
+    starts: Tensor,
+    by: Rule,
+    steps: int,
+    record: Sequence[int] = (),
+    settle: float | Tensor = 0.0,
+) -> Outcome:
     """Descend on half the mean square over all data, every start by itself.
 
     Args:
         x: inputs `(n, d)`.
-        y: targets `(n,)`, already scaled by gamma.
+        y: targets, already scaled by gamma: `(n,)`, or `(starts, n)` for targets of their own.
         starts: (w, b), `(starts, d + 1)`; its dtype is computed with.
-        by: the rule of descent.
+        by: the rule of descent; its rate may be `(starts, 1)`.
         steps: how many.
         record: after which of them to keep pre-activations.
+        settle: a start is left where it is once all steps to come, at its present speed and gradient, would move it by
+            less than this: a number, or `(starts,)`. SGD only; 0 for never.
 
     Raises:
         ValueError: a step at which the affine model diverges on these data; the message names the limit.
@@ -55,6 +66,7 @@ def run(x: Tensor, y: Tensor, starts: Tensor, by: Rule, steps: int, record: Sequ
         check_step(by, curvature(x.double()))
     rows, y, whole = with_one(x).to(starts), y.to(starts), starts.clone()
     death, paths = torch.full((len(starts),), NEVER), []
+    still = torch.as_tensor(settle, dtype=starts.dtype).expand(len(starts))
     place, weights, state = torch.arange(len(starts)), [starts.clone()], by.state([starts])
     for count in range(steps + 1):
         z = weights[0] @ rows.T
@@ -66,13 +78,24 @@ def run(x: Tensor, y: Tensor, starts: Tensor, by: Rule, steps: int, record: Sequ
             paths.append(torch.stack([at.mean(1), at.amin(1)], 1))
         if count == steps:
             break
-        by.step(weights, [_gradient(z, rows, y)], state, count + 1)
+        slope = _gradient(z, rows, y)
+        by.step(weights, [slope], state, count + 1)
         if count % LOOK == 0 and isinstance(by, SGD) and not record:
-            gone, ends = _coasting(weights[0], state, by, rows, steps - count - 1)
+            left = steps - count - 1
+            gone, ends = _coasting(weights[0], state, by, rows, left)
             whole[place[gone]] = ends[gone]
             _mark(death, place[gone], count + 1)
-            place, weights, state = place[~gone], [weights[0][~gone]], [one[~gone] for one in state]
-    whole[place] = weights[0]
+            resting = ~gone & (_reach(slope, state, by, left) < still)
+            whole[place[resting]] = weights[0][resting]
+            gone |= resting
+            if gone.all():
+                place = place[:0]
+                break
+            if gone.any():
+                (place, still, *moving), by, y = _without(gone, [place, still, weights[0], *state], by, y)
+                weights, state = moving[:1], moving[1:]
+    if len(place):
+        whole[place] = weights[0]
     active = (whole @ rows.T > 0).to(starts.dtype).mean(1)
     recorded = tuple(sorted({*record} & {*range(steps + 1)}))
     return Outcome(whole, death, active, recorded, torch.stack(paths) if paths else starts.new_empty(0))
@@ -82,9 +105,24 @@ def _mark(death: Tensor, places: Tensor, step: int) -> None:
     death[places] = torch.where(death[places] == NEVER, step, death[places])
 
 
+def _without(gone: Tensor, rows: list[Tensor], by: SGD, y: Tensor) -> tuple[list[Tensor], SGD, Tensor]:
+    """What belongs to the starts that are not gone."""
+    if isinstance(by.rate, Tensor) and by.rate.ndim:
+        by = replace(by, rate=by.rate[~gone])
+    return [one[~gone] for one in rows], by, y[~gone] if y.ndim == 2 else y
+
+
 def _gradient(z: Tensor, rows: Tensor, y: Tensor) -> Tensor:
     """Gradients `(starts, d + 1)` from pre-activations `(starts, n)`; ReLU'(0) = 0."""
     return ((z - y).mul_(z > 0) @ rows).div_(len(rows))
+
+
+def _reach(slope: Tensor, state: list[Tensor], by: SGD, left: int) -> Tensor:
+    """How far each start goes in `left` steps if its gradient stays as it is, at most, `(starts,)`."""
+    far = by.speed * slope.abs() * left
+    if state:
+        far = far + by.rate * by.momentum / (1 - by.momentum) * state[0].abs()
+    return far.amax(1)
 
 
 def _coasting(weights: Tensor, state: list[Tensor], by: SGD, rows: Tensor, left: int) -> tuple[Tensor, Tensor]:
@@ -103,10 +141,20 @@ def _coasting(weights: Tensor, state: list[Tensor], by: SGD, rows: Tensor, left:
     return gone, ends
 
 
-def stream(d: int, gamma: float, batch: int, groups: int, seed: int, dtype: torch.dtype = torch.float64) -> Minibatch:
+def stream(
+    d: int, gamma: float | Tensor, batch: int, groups: int, seed: int, dtype: torch.dtype = torch.float64
+) -> Minibatch:
     """Return a stream of Gaussian mini-batches with targets gamma x_1: inputs `(groups, batch, d + 1)` and targets.
 
     Each group of starts has a stream of its own, so that starts of different groups are independent.
+
+    Args:
+        d: dimension of the inputs.
+        gamma: target scale, or one per group, `(groups, 1)`.
+        batch: inputs per mini-batch.
+        groups: how many streams.
+        seed: of all of them.
+        dtype: of inputs and targets.
     """
     generator = torch.Generator().manual_seed(seed)
 

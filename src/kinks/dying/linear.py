@@ -5,12 +5,13 @@ enter as eta h, momenta as mu; the averaged convention is mapped to the heavy ba
 """
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kinks.dying.rules import SGD
+from kinks.dying.rules import SGD, Rule
 
 NEVER = -1
 FADED = 30  # time constants after which a swing has no size left
@@ -181,3 +182,18 @@ def check_gamma(gamma: float, rule: object = None, curvature: float = 1.0) -> No
         if isinstance(rule, SGD):
             limit = f"; steps are stable at any gamma for 0 < eta < {stability_limit(rule) / curvature:g}"
         raise ValueError(f"gamma is {gamma!r}; allowed: > 0, as the standard deviation of the targets{limit}")
+
+
+def check_all(rules: Iterable[Rule], gammas: Iterable[float], curvature: float = 1.0) -> None:
+    """Refuse, before anything is run, rules at which the affine model diverges and target scales not positive.
+
+    Raises:
+        ValueError: the first of them; the message names the limit.
+    """
+    rules = list(rules)
+    for rule in rules:
+        if isinstance(rule, SGD):
+            check_step(rule, curvature)
+    plain = next((rule for rule in rules if isinstance(rule, SGD)), None)
+    for gamma in gammas:
+        check_gamma(gamma, plain, curvature)

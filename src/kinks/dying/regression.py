@@ -25,6 +25,7 @@ from kinks.data.images import md5
 
 CONSTANT = 1e-6  # standard deviation below which a column counts as constant
 TEST, VALIDATION = 0.2, 0.2
+TEACHER_ROWS = 10_000
 _DIABETES = {  # md5 of what is compressed in scikit-learn's files
     "diabetes_data_raw.csv.gz": "e022ac43b66f542dff1d4b331d7eef66",
     "diabetes_target.csv.gz": "3e3835cad7a1565b5142786dfbd64bc6",
@@ -73,12 +74,13 @@ class Regression:
         }
 
 
-def load(name: str, seed: int = 0) -> Regression:
+def load(name: str, seed: int = 0, rows: int | None = None) -> Regression:
     """Return `diabetes`, or a synthetic teacher: `net-8`, `net-32`, `sine-8` or `sine-32` (kind and dimension).
 
     Args:
         name: see above; files are read by `kinks.dying.tables.read`.
         seed: of the split, and of a teacher.
+        rows: of a teacher, in all; 10,000 where none is given. Other sets have theirs.
 
     Raises:
         DataError: an unknown name, or scikit-learn is missing.
@@ -87,7 +89,7 @@ def load(name: str, seed: int = 0) -> Regression:
     if name == "diabetes":
         return diabetes(seed)
     if kind in TEACHERS and dimension in ("8", "32"):
-        return teacher(kind, int(dimension), seed=seed)
+        return teacher(kind, int(dimension), TEACHER_ROWS if rows is None else rows, seed)
     names = ", ".join(["diabetes", *(f"{kind}-{d}" for kind in TEACHERS for d in (8, 32))])
     raise DataError(f"regression set is {name!r}; allowed: {names}, or a CSV file through kinks.dying.tables.read")
 
@@ -133,7 +135,7 @@ def _sine(x: Tensor, generator: torch.Generator) -> Tensor:
 TEACHERS = {"net": _net, "sine": _sine}
 
 
-def teacher(kind: str, d: int, n: int = 10_000, seed: int = 0) -> Regression:
+def teacher(kind: str, d: int, n: int = TEACHER_ROWS, seed: int = 0) -> Regression:
     """Return Gaussian inputs and the targets of a teacher.
 
     Args:

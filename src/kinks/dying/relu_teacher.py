@@ -94,18 +94,25 @@ def _mean_square(s: ArrayLike, b: ArrayLike) -> np.ndarray:
     return (np.square(s) + np.square(b)) * special.ndtr(h) + s * b * _density(h)
 
 
-def canonical(gamma: float, offset: float = 0.0) -> Gradient:
-    """Return the gradient as a function of canonical (w1, w2, b), for `kinks.dying.population` (CPU tensors).
+def canonical(gamma: float | torch.Tensor, offset: float = 0.0) -> Gradient:
+    """Return the gradient as a function of canonical (w1, w2, b), for populations (CPU tensors).
 
     Args:
         gamma: the length of lambda: the scale of the teacher, whose output has standard deviation 0.58 gamma at c = 0.
-        offset: c.
+            A tensor gives every start its own.
+        offset: c; of a single gamma.
+
+    Raises:
+        ValueError: an offset together with several gammas.
     """
-    slope = np.array([gamma, 0.0])
+    if offset and isinstance(gamma, torch.Tensor):
+        raise ValueError(f"offset is {offset!r} with a gamma for every start; allowed: 0, or one gamma")
+    slope, unit = np.array([1.0, 0.0]), offset / gamma if offset else 0.0
 
     def by_state(w1: torch.Tensor, w2: torch.Tensor, b: torch.Tensor) -> State:
-        weights = torch.stack([w1, w2], -1).numpy()
-        by_w, by_b = gradient(weights, b.numpy(), slope, offset)
-        return *(torch.from_numpy(by_w[..., axis]).to(w1) for axis in (0, 1)), torch.from_numpy(by_b).to(b)
+        # One ReLU is equivariant: divided by gamma, every problem is that of gamma = 1.
+        unit_w1, unit_w2, unit_b = ((one.double() / gamma).numpy() for one in (w1, w2, b))
+        by_w, by_b = gradient(np.stack([unit_w1, unit_w2], -1), unit_b, slope, unit)
+        return tuple((torch.from_numpy(np.ascontiguousarray(one)) * gamma).to(w1) for one in (*by_w.T, by_b))
 
     return by_state

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from kinks.dying import regression
+from kinks.dying import official
 from kinks.dying.architecture import Architecture
 from kinks.dying.ensemble import Ensemble
 from kinks.dying.regression import Regression
@@ -30,6 +30,8 @@ def job(
     epsilon: float,
     batch: int,
     record: Sequence[int],
+    rows: int | None = None,
+    folder: str | None = None,
     scale: float = 1.0,
     zero_last: bool = False,
     slope: float = 0.0,
@@ -45,7 +47,7 @@ def job(
     """Train a network for every gamma, rate and seed.
 
     Args:
-        data: a name that `regression.load` knows, or a set (of the user's files, by `tables.read`).
+        data: a name that `official.load` knows, or a set (of the user's files, by `tables.read`).
         data_seed: of a named set.
         width: ReLUs per layer; this to `initialisation`, and `scale` to `batch_norm`, as `Architecture` has them.
         depth: layers of ReLUs.
@@ -59,6 +61,8 @@ def job(
         epsilon: of Adam.
         batch: rows per mini-batch; this, `record`, `clip`, `running_scale` and `compiled` as `Plan` has them.
         record: steps after which to count.
+        rows: of a synthetic teacher, in all; None for its own number.
+        folder: of the files of an official set.
         scale: factor of first weights.
         zero_last: second layers of blocks start at zero.
         slope: of the ReLU for negative inputs.
@@ -78,7 +82,7 @@ def job(
     Raises:
         ValueError: gamma <= 0, or settings that do not exist; also DataError, of unknown data.
     """
-    given = regression.load(data, data_seed) if isinstance(data, str) else data
+    given = official.load(data, data_seed, rows, folder) if isinstance(data, str) else data
     shape = Architecture(
         given.train.x.shape[1], width, depth, kind, initialisation, scale, zero_last, slope, batch_norm
     )

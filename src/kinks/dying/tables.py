@@ -4,7 +4,7 @@ The paper's likely sets (UCI) differ in their columns, so those are arguments. F
 own: a test file, or test rows above a number of patient or subject, and validation by groups, too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,25 +22,33 @@ def read(
     ignored: Sequence[str] = (),
     log_offset: float | None = None,
     group: str | None = None,
+    pages: Sequence[str] = (),
     test_from: float | None = None,
-    test_file: Path | str | None = None,
+    test_file: Path | str | Sequence[Path | str] | None = None,
     separator: str = ",",
     decimal: str = ".",
+    header: bool = True,
+    mend: Callable[[pd.DataFrame], pd.DataFrame] | None = None,
+    name: str | None = None,
     seed: int = 0,
 ) -> Regression:
-    """Return the regression set of a CSV file with a header line; nothing is downloaded.
+    """Return the regression set of a CSV file; nothing is downloaded.
 
     Args:
-        path: the file; its name without suffix becomes the set's.
+        path: the file.
         target: column of the targets.
         categories: columns that become one-hot.
         ignored: columns that are left out: identifiers, other targets.
         log_offset: targets become log(y + log_offset) where one is given (0 for news, 0.01 for blogs).
-        group: column of patients, subjects or pages; it is no input, and validation takes whole groups.
+        group: column of patients or subjects; it is no input, and validation takes whole groups.
+        pages: columns whose equal values make a group instead (posts of one page); they stay inputs.
         test_from: groups at or above this number are the test part (80 for CT slices, 31 for Parkinson).
-        test_file: a file with the test part instead.
+        test_file: a file, or several, with the test part instead.
         separator: between fields.
         decimal: point or comma of numbers.
+        header: whether the first line names the columns; they are "0", "1", ... where it does not.
+        mend: what is done to a table as it was read: rows dropped, dates made numbers.
+        name: of the set; the file's without suffix unless given.
         seed: of what is split at random.
 
     Raises:
@@ -49,12 +57,15 @@ def read(
     """
     if test_from is not None and (group is None or test_file is not None):
         raise DataError("test_from needs group and excludes test_file")
-    files = [Path(path)] + ([Path(test_file)] if test_file is not None else [])
-    frames = [
-        _frame(file, separator, decimal, [target, *categories, *ignored, *([group] if group else [])]) for file in files
-    ]
+    files = [Path(path)]
+    if test_file is not None:
+        files += map(Path, [test_file] if isinstance(test_file, (str, Path)) else test_file)
+    needed = [target, *categories, *ignored, *pages, *([group] if group else [])]
+    frames = [_frame(file, separator, decimal, header, mend, needed) for file in files]
     table = pd.concat(frames, ignore_index=True)
     groups = table[group].to_numpy() if group else None
+    if pages:
+        groups = table.groupby(list(pages), sort=False).ngroup().to_numpy()
     x = table.drop(columns=[target, *ignored, *([group] if group else [])])
     x = pd.get_dummies(x, columns=list(categories), dtype=float)
     y = _numbers(table[[target]], files[0]).to_numpy()[:, 0]
@@ -62,15 +73,26 @@ def read(
         if not (y + log_offset > 0).all():
             raise DataError(f"{files[0]}: log(y + {log_offset:g}) of targets down to {y.min():g}; give a larger offset")
         y = np.log(y + log_offset)
-    held = len(table) - len(frames[-1]) if test_file is not None else None
-    return prepare(
-        files[0].stem, "file", _numbers(x, files[0]).to_numpy(), y, _parts(groups, len(table), test_from, held, seed)
-    )
+    held = len(frames[0]) if test_file is not None else None
+    parts = _parts(groups, len(table), test_from, held, seed)
+    return prepare(name or files[0].stem, "file", _numbers(x, files[0]).to_numpy(), y, parts)
 
 
-def _frame(path: Path, separator: str, decimal: str, columns: Sequence[str]) -> pd.DataFrame:
+def _frame(
+    path: Path,
+    separator: str,
+    decimal: str,
+    header: bool,
+    mend: Callable[[pd.DataFrame], pd.DataFrame] | None,
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    first = "infer" if header else None
     try:
-        table = pd.read_csv(path, sep=separator, decimal=decimal, skipinitialspace=True)
+        table = pd.read_csv(path, sep=separator, decimal=decimal, header=first, skipinitialspace=True)
+        table = table.rename(columns=str)
+        table = table if mend is None else mend(table)
+    except KeyError as error:
+        raise DataError(f"{path} has no column {error}") from None
     except (OSError, ValueError) as error:  # pandas' own errors are ValueErrors
         raise DataError(f"{path}: {error}") from None
     if missing := [name for name in columns if name not in table]:

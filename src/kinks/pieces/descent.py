@@ -1,6 +1,6 @@
 """Gradient descent whose bias updates carry relative noise (a3, Definition 2.3), in any format, many runs at once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -53,8 +53,9 @@ def descent(
     rule: Rule = "descent",
     loss: Loss = "squared",
     first_step: int = 0,
+    batch: Callable[[int], Tensor] | None = None,
 ) -> Iterator[Parameters]:
-    """Yield the parameters after each full-batch step, for ever, everything rounded to the storage format.
+    """Yield the parameters after each step, for ever, everything rounded to the storage format.
 
     Args:
         found: parameters in the storage format; with noise, one copy for each seed along a first axis.
@@ -62,6 +63,7 @@ def descent(
         delta: relative noise of the updates of the hidden biases, keyed by (seed, step, layer, neuron); 0 for none.
         rule: `momentum` is 0.9 times the last update plus this one; `adam` has the usual 0.9, 0.999 and 1e-8.
         first_step: number of the first step, which keys its noise.
+        batch: returns the rows of x and y that the step of this number uses; None for all of them at every step.
 
     Raises:
         ValueError: noise without seeds, or another number of seeds than of copies.
@@ -74,8 +76,9 @@ def descent(
     sizes = [bias.shape[-1] for _, bias in found[:-1]]
     step = first_step
     while True:
-        slopes, _ = gradients(found, x, y, arithmetic, loss)
-        noise = [torch.from_numpy(one) for one in thetas(sizes, seeds, step)] if delta else []
+        rows = slice(None) if batch is None else batch(step)
+        slopes, _ = gradients(found, x[rows], y[rows], arithmetic, loss)
+        noise = [torch.from_numpy(one).to(x.device) for one in thetas(sizes, seeds, step)] if delta else []
         moved: Parameters = []
         for layer, (old, slope) in enumerate(zip(found, slopes, strict=True)):
             new = []

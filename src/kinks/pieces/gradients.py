@@ -1,6 +1,6 @@
 """Gradients of a ReLU network as a format computes them, for many networks at once, and in exact rationals (c4)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Literal
 
@@ -27,10 +27,18 @@ def parameters(network: Network, arithmetic: Arithmetic, copies: int = 0) -> Par
     return [(w.repeat(copies, 1, 1), b.repeat(copies, 1)) for w, b in found] if copies else found
 
 
+def stacked(several: Sequence[Parameters]) -> Parameters:
+    """Return the parameters of networks of one shape, one after the other along a new first axis."""
+    return [
+        (torch.stack([one[layer][0] for one in several]), torch.stack([one[layer][1] for one in several]))
+        for layer in range(len(several[0]))
+    ]
+
+
 def network(found: Parameters, draw: int | None = None) -> Network:
     """Return the network with these stored numbers, or one of several along the first axis."""
     chosen = found if draw is None else [(w[draw], b[draw]) for w, b in found]
-    return Network.of(*([one[k].double().numpy() for one in chosen] for k in (0, 1)))
+    return Network.of(*([one[k].double().cpu().numpy() for one in chosen] for k in (0, 1)))
 
 
 def gradients(
@@ -48,19 +56,39 @@ def gradients(
     Returns:
         Gradients shaped as the parameters, and outputs `(..., n, outputs)`.
     """
-    inputs, before = [arithmetic.store(x)], []
-    for number, (weight, bias) in enumerate(found):
-        z = arithmetic.product(inputs[-1], weight.mT, bias)
-        before.append(z)
-        inputs.append(z.relu() if number < len(found) - 1 else z)
-    back = _residual(inputs.pop(), y, arithmetic, loss)
+    inputs, before = _forward(found, x, arithmetic)
     result: Parameters = []
-    ones = torch.ones(1, len(x), dtype=arithmetic.dtype)
-    for number in range(len(found) - 1, -1, -1):
-        result.append((arithmetic.product(back.mT, inputs[number]), arithmetic.product(ones, back)[..., 0, :]))
-        if number:
-            back = arithmetic.product(back, found[number][0]) * (before[number - 1] > 0)
+    for number, back, sums in _backward(found, inputs, before, y, arithmetic, loss):
+        result.append((arithmetic.product(back.mT, inputs[number]), sums))
     return result[::-1], before[-1]
+
+
+def bias_gradients(
+    found: Parameters, x: Tensor, y: Tensor, arithmetic: Arithmetic, loss: Loss = "squared"
+) -> list[Tensor]:
+    """Return the biases' gradients alone, `(..., out)` a layer: those of `gradients`, bit for bit, for less work."""
+    inputs, before = _forward(found, x, arithmetic)
+    return [sums for _, _, sums in _backward(found, inputs, before, y, arithmetic, loss)][::-1]
+
+
+def _forward(found: Parameters, x: Tensor, arithmetic: Arithmetic) -> tuple[list[Tensor], list[Tensor]]:
+    """The inputs of each layer and what it makes of them."""
+    inputs, before = [arithmetic.store(x)], []
+    for weight, bias in found:
+        before.append(arithmetic.product(inputs[-1], weight.mT, bias))
+        inputs.append(before[-1].relu())
+    return inputs[:-1], before
+
+
+def _backward(found, inputs, before, y, arithmetic, loss) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """From the last layer to the first: its number, derivatives by its pre-activations, and their sum over examples."""
+    back = _residual(before[-1], y, arithmetic, loss)
+    ones = torch.ones(1, back.shape[-2], dtype=arithmetic.dtype, device=back.device)
+    for number in range(len(found) - 1, -1, -1):
+        yield number, back, arithmetic.product(ones, back)[..., 0, :]
+        if number:
+            back = arithmetic.product(back, found[number][0])
+            back = torch.ops.aten.threshold_backward(back, before[number - 1], 0)
 
 
 def _residual(outputs: Tensor, y: Tensor, arithmetic: Arithmetic, loss: Loss) -> Tensor:

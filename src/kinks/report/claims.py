@@ -19,7 +19,12 @@ from kinks.report.tables import read_table, to_csv, write
 
 ARMS = ("published", "corrected", "noise")  # A: as the public code computes it, B: the mathematics, C: noise floor
 GUARDS = ("needs", "needs_to_refute")
-PAPERS = ("relu_prime", "max_pool")  # the packages that hold a claims.yaml each, in the order of the list
+PAPERS = (
+    "relu_prime",
+    "max_pool",
+    "affine_pieces",
+    "dying_relu",
+)  # the packages that hold a claims.yaml each, in the order of the list
 COLUMNS = (
     "id", "paper", "experiment", "claim", "quantity", "paper_value", "measured", "low", "high", "n", "arm", "scale",
     "data", "device", "verdict", "evidence",

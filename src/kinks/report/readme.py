@@ -64,6 +64,9 @@ def _papers(found: list[Line]) -> str:
 TITLES = {
     "relu-prime": "*Numerical influence of ReLU'(0) on backpropagation* (NeurIPS 2021)",
     "max-pool": "*On the numerical reliability of nonsmooth autodiff: a MaxPool case study* (TMLR 2024)",
+    "affine-pieces": "*Limitations of neural network training due to numerical instability of backpropagation* "
+    "(ACOM 2024)",
+    "dying-relu": "*The effect of Target Normalization and Momentum on Dying ReLU* (arXiv 2020)",
 }
 
 

@@ -1,0 +1,1 @@
+"""Tables, figures and sentences of the paper on target normalisation, momentum and dying ReLU."""
