@@ -10,6 +10,7 @@ from kinks.report.dying_relu import momentum
 from kinks.report.dying_relu.single import MOMENTUM_COLOURS, rule_name, with_shares
 
 DIES = "#b2182b"
+STARTS = {"live": "starts in the live cone", "anywhere": "starts anywhere"}
 KEYS = ["points", "where", "norm", "momentum", "gamma"]
 CHAOTIC = ["death", "only", "only_first", "below_1pct", "converged"]
 
@@ -96,7 +97,7 @@ def deaths(table: pd.DataFrame) -> Figure:
                 axes[row, column].set_title(name, fontsize=8)
             if row == len(wheres) - 1:
                 axes[row, column].set_xlabel("γ")
-        axes[row, 0].set_ylabel(f"{where}\nshare that dies")
+        axes[row, 0].set_ylabel(f"{STARTS[where]}\nshare that dies")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="lower center", ncols=len(labels), bbox_to_anchor=(0.5, 1.0), fontsize=8)
     return fig

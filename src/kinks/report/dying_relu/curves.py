@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from kinks.dying.initial import active_without_target
 from kinks.report.dying_relu.single import colour, pairs, rule_name, with_shares
@@ -81,6 +82,8 @@ def figure(table: pd.DataFrame, pilot: pd.DataFrame | None = None, rows: str = "
         ax.set_xlabel("step")
     handles, labels = axes[0, 0].get_legend_handles_labels()
     kept = {label: handle for handle, label in zip(handles, labels, strict=True)}
+    for limit, dash in DASHES.items():
+        kept[f"active on less than {limit.removeprefix('below_')}"] = Line2D([], [], color="#555555", ls=dash)
     fig.legend(kept.values(), kept, loc="lower center", ncols=min(len(kept), 5), bbox_to_anchor=(0.5, 1.0), fontsize=8)
     return fig
 
