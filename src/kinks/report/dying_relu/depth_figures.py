@@ -122,7 +122,7 @@ def _columns(table: pd.DataFrame) -> dict[tuple, str]:
 
 
 def _name(kind: str, start: str, zero_last: bool) -> str:
-    return f"{KINDS[kind]}, {start_name(start)}" + (", zero last" if zero_last else "")
+    return f"{KINDS[kind]}, {start_name(start)}" + (",\nlast layers 0" if zero_last else "")
 
 
 def _is(rows: pd.DataFrame, key: tuple) -> pd.Series:
