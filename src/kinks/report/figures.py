@@ -3,9 +3,8 @@
 import re
 
 import pandas as pd
-from matplotlib import rcParams
+from matplotlib import rc_context, rcParams
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
 
 from kinks import paths
 from kinks.report.tables import to_csv, write
@@ -33,20 +32,14 @@ def save_figure(fig: Figure, name: str, table: pd.DataFrame, *, source: str) -> 
     _foot(fig, source)
     path = paths.FIGURES / f"{name}.csv"
     write(path, to_csv(table))
-    box = _settled(fig)
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
-    fig.savefig(path.with_suffix(".pdf"), bbox_inches=box, metadata=undated)
-    fig.savefig(path.with_suffix(".png"), bbox_inches=box, metadata={"Software": None})
-
-
-def _settled(fig: Figure) -> Bbox:
-    """Lay the figure out for good and return what it takes, in inches.
-
-    Left to itself, each file is laid out and measured anew, which takes longer than drawing it.
-    """
+    # Left to itself, each file is laid out and measured anew, which takes longer than drawing it.
     fig.draw_without_rendering()
-    fig.set_layout_engine("none")
-    return fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
+    with rc_context({"figure.constrained_layout.use": False}):
+        fig.set_layout_engine(None)
+        box = fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
+        fig.savefig(path.with_suffix(".pdf"), bbox_inches=box, metadata=undated)
+        fig.savefig(path.with_suffix(".png"), bbox_inches=box, metadata={"Software": None})
 
 
 def _foot(fig: Figure, source: str) -> None:

@@ -51,11 +51,12 @@ def overall(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summed(rows: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    network = rows.groupby(["hidden_layers", "width", "seed"]).ngroup()
     found = []
     for key, group in rows.groupby(list(keys), sort=False):
         about = dict(zip(keys, key, strict=True))
         deltas = np.concatenate([np.asarray(one, float) for one in group["delta"]])
-        found.append(about | _row(deltas, about["storage"]) | {"networks": _networks(group)})
+        found.append(about | _row(deltas, about["storage"]) | {"networks": network[group.index].nunique()})
     return pd.DataFrame(found)
 
 
@@ -66,10 +67,6 @@ def _row(deltas: np.ndarray, storage: str) -> dict[str, float]:
         "n": len(finite), "median": median, "ninth_decile": ninth, "largest": largest,
         "median_in_u": median * 2.0 ** SIGNIFICAND[storage], "above_one": int((deltas >= 1).sum()),
     }  # fmt: skip
-
-
-def _networks(group: pd.DataFrame) -> int:
-    return len(group[["hidden_layers", "width", "seed"]].drop_duplicates())
 
 
 def growth(rows: pd.DataFrame) -> pd.DataFrame:
