@@ -13,12 +13,15 @@ def test_the_readme_has_the_markers_of_its_generated_block():
     assert TEXT.index(readme.START) < TEXT.index("## ")  # on the first screen
 
 
-def test_the_examples_run_and_print_what_they_say(capsys):
+def test_the_examples_run_and_print_what_they_say(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
     scope: dict = {}
-    blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
-    assert len(blocks) == 2
-    for code in blocks:
+    audit, operators, pieces = re.findall(r"```python\n(.*?)```", TEXT, flags=re.S)
+    for code in (audit, operators):
         exec(compile(code, "README.md", "exec"), scope)
-    printed = capsys.readouterr().out
-    assert "tensor([0.0000, 0.5000, 1.0000])" in printed
+    assert "tensor([0.0000, 0.5000, 1.0000])" in capsys.readouterr().out
     assert scope["found"].depends_on_the_kink in (True, False)
+    exec(compile(pieces, "README.md", "exec"), scope)
+    assert re.search(r"print\(found\)  # (.*)", pieces)[1] == capsys.readouterr().out.strip()
+    assert (tmp_path / "pieces.png").is_file()
