@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
-LIMIT = 3_000_000  # bytes that a committed file may have: an executed notebook with a dozen figures has 2.4 million
+LIMIT = 2_000_000  # bytes that a committed file may have
 HERE = rf"|{re.escape(str(ROOT))}/\w" if len(ROOT.parts) > 2 else ""
 MACHINE_PATHS = re.compile(rf"/(?:home|root|work|workspace|Users)/\w|/tmp/(?:ipykernel|pytest){HERE}")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|(?:src|href)=\"([^\"]+)\"")

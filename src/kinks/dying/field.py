@@ -74,7 +74,7 @@ def trajectories(
     return table.assign(**named, loss=np.tile(loss.numpy(), len(paths.steps)))
 
 
-def schedule(last: int, dense: int = 50, sparse: int = 80) -> list[int]:
+def schedule(last: int, dense: int = 40, sparse: int = 60) -> list[int]:
     """Return steps to record for a smooth path: the first `dense`, then about `sparse` on a logarithmic scale."""
     late = np.geomspace(max(dense, 1), last, sparse) if last > dense else []
     return sorted({*range(min(dense, last) + 1), *(int(step) for step in late), last})

@@ -32,7 +32,7 @@ def followed(gammas: list[float], momenta: list[float], speed: float, count: int
 def panels(planes: list[pd.DataFrame], columns: int) -> Figure:
     """Draw one panel per plane of `field.arrows`, in rows of `columns`: direction and size of descent."""
     rows = -(-len(planes) // columns)
-    fig, axes = plt.subplots(rows, columns, figsize=(3.2 * columns + 0.8, 3 * rows), squeeze=False)
+    fig, axes = plt.subplots(rows, columns, figsize=(2.5 * columns + 0.8, 2.3 * rows), squeeze=False)
     for ax, plane in zip(axes.flat, planes, strict=True):
         dots = _arrows(ax, plane)
         gamma, w2 = plane["gamma"].iloc[0], plane["w2"].iloc[0]
@@ -74,7 +74,7 @@ def rings(table: pd.DataFrame, span: float) -> Figure:
     """Draw the paths of `field.trajectories`: rows of gamma, columns of momentum, coloured by the loss at the end."""
     gammas, momenta = sorted(table["gamma"].unique(), reverse=True), sorted(table["momentum"].unique())
     shape = len(gammas), len(momenta)
-    fig, axes = plt.subplots(*shape, figsize=(3.3 * shape[1] + 0.8, 3.2 * shape[0]), sharex=True, sharey=True)
+    fig, axes = plt.subplots(*shape, figsize=(2.7 * shape[1] + 0.8, 2.6 * shape[0]), sharex=True, sharey=True)
     colours = plt.colormaps["RdYlBu_r"]
     axes = np.reshape(axes, shape)
     for (gamma, mu), rows in table.groupby(["gamma", "momentum"]):
