@@ -124,7 +124,7 @@ def paths(table: pd.DataFrame) -> Figure:
     The cube is symmetric about its mean, so that its largest pre-activation is twice the mean less the smallest.
     """
     momenta = sorted(table["mu"].unique())
-    fig, axes = plt.subplots(1, len(momenta), figsize=(3.4 * len(momenta), 3.3))
+    fig, axes = plt.subplots(1, len(momenta), figsize=(2.9 * len(momenta), 2.9))
     for ax, mu in zip(axes, momenta, strict=True):
         rows = table[table["mu"] == mu]
         span = 1.1 * np.abs(rows[["mean", "least"]]).to_numpy().max()
