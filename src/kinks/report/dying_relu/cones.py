@@ -87,7 +87,7 @@ def deaths(table: pd.DataFrame) -> Figure:
     """Draw the share that dies against gamma: rows of starts (in the live cone, anywhere), a panel per data set."""
     wheres, names = list(table["where"].unique()), list(table["points"].unique())
     shape = len(wheres), len(names)
-    fig, axes = plt.subplots(*shape, figsize=(2.1 * shape[1] + 1, 2.2 * shape[0] + 0.6), sharey=True, squeeze=False)
+    fig, axes = plt.subplots(*shape, figsize=(1.9 * shape[1] + 1, 2.0 * shape[0] + 0.6), sharey=True, squeeze=False)
     levels = sorted(table["gamma"].unique())
     for row, where in enumerate(wheres):
         for column, name in enumerate(names):

@@ -66,7 +66,7 @@ def figure(table: pd.DataFrame, pilot: pd.DataFrame | None = None, rows: str = "
     drawn = with_shares(table[(table["optimiser"] != "adam") | (table["epsilon"] == EPSILON)])
     levels, gammas = sorted(drawn[rows].unique()), sorted(drawn["gamma"].unique(), reverse=True)
     shape = len(levels), len(gammas)
-    fig, axes = plt.subplots(*shape, figsize=(2.4 * shape[1] + 0.6, 2.1 * shape[0] + 0.5), sharex=True, sharey=True)
+    fig, axes = plt.subplots(*shape, figsize=(2.2 * shape[1] + 0.6, 1.9 * shape[0] + 0.5), sharex=True, sharey=True)
     axes = np.reshape(axes, shape)
     for (level, gamma), part in drawn.groupby([rows, "gamma"]):
         ax = axes[levels.index(level), gammas.index(gamma)]
