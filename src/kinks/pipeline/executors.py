@@ -67,15 +67,23 @@ EXECUTORS: dict[str, Callable[[Sequence[Task], int], Iterator[Task]]] = {
 }
 
 
+# What every worker needs and nobody edits; the jobs' own modules are loaded by each worker, so that none is stale.
+LIBRARIES = ["torch", "pandas", "pyarrow.parquet", "scipy.special"]
+# A process with threads should not be forked, and Arrow's allocator would start one.
+NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+
+
 def warm() -> None:
-    """Start the process that workers are forked from; it loads torch, which takes seconds, while this one goes on."""
-    # Torch and no more: Arrow starts a thread when it is loaded, and a process with threads should not be forked.
-    get_context("forkserver").set_forkserver_preload(["torch"])
+    """Start the process that workers are forked from; it loads libraries, which takes seconds, while this one goes on.
+
+    A second call does nothing.
+    """
+    get_context("forkserver").set_forkserver_preload(LIBRARIES)
     _ensure_forkserver()
 
 
 def _ensure_forkserver() -> None:
-    with _environment(THREADS):  # read by the libraries when they are loaded
+    with _environment(THREADS | NO_THREAD):  # read by the libraries when they are loaded
         forkserver.ensure_running()
 
 

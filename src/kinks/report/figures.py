@@ -34,7 +34,8 @@ def save_figure(fig: Figure, name: str, table: pd.DataFrame, *, source: str) -> 
     write(path, to_csv(table))
     undated = {"CreationDate": None, "Creator": None, "Producer": None}
     # Left to itself, each file is laid out and measured anew, which takes longer than drawing it.
-    fig.draw_without_rendering()
+    if engine := fig.get_layout_engine():
+        engine.execute(fig)
     with rc_context({"figure.constrained_layout.use": False}):
         fig.set_layout_engine(None)
         box = fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
