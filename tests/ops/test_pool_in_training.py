@@ -1,5 +1,8 @@
 """The pool of the training loop: bit for bit the public one, forward, backward and count, wherever it applies."""
 
+import gc
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -91,3 +94,17 @@ def test_it_is_differentiated_once():
     (gradient,) = torch.autograd.grad(y.pow(2).sum(), x, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()
+
+
+@pytest.mark.parametrize("derivative", DERIVATIVES, ids=str)
+def test_its_graph_goes_with_its_output(derivative):
+    x = torch.rand(1, 1, 4, 4).requires_grad_()
+    gc.disable()
+    try:
+        y = pool_in_training.pool(x, pool_in_training.maxima(x), derivative)
+        graph = weakref.ref(y.grad_fn)
+        assert graph() is not None
+        del y
+        assert graph() is None
+    finally:
+        gc.enable()

@@ -221,3 +221,19 @@ def test_kill_9_leaves_no_worker_and_the_next_run_goes_on(
     assert len(log.read_text().split()) - before == 8 - finished
     fresh = run_jobs(module.slow, grid, executor="inline", folder=tmp_path / "fresh")
     assert resumed.to_csv() == fresh.to_csv()
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted in /proc, as on Linux")
+def test_workers_have_their_libraries_from_a_process_without_a_second_thread(tmp_path: Path) -> None:
+    (tmp_path / "looked.py").write_text(
+        "import os, sys\n"
+        "FOUND = [name for name in ('torch', 'numba', 'pandas', 'pyarrow', 'scipy.special') if name in sys.modules]\n"
+        "def job(x):\n"
+        "    return [{'found': ' '.join(FOUND), 'threads': len(os.listdir(f'/proc/{os.getppid()}/task'))}]\n"
+    )
+    script = (
+        "from pathlib import Path; import torch, looked; from kinks.pipeline.shards import run_jobs\n"
+        "print(*run_jobs(looked.job, [{'x': 1}], folder=Path('out')).iloc[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["torch", "numba", "pandas", "pyarrow", "scipy.special", "1"]

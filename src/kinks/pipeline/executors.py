@@ -68,7 +68,7 @@ EXECUTORS: dict[str, Callable[[Sequence[Task], int], Iterator[Task]]] = {
 
 
 # What every worker needs and nobody edits; the jobs' own modules are loaded by each worker, so that none is stale.
-LIBRARIES = ["torch", "pandas", "pyarrow.parquet", "scipy.special"]
+LIBRARIES = ["torch", "numba", "pandas", "pyarrow.parquet", "scipy.special"]
 # A process with threads should not be forked, and Arrow's allocator would start one.
 NO_THREAD = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 

@@ -99,7 +99,7 @@ def deaths(table: pd.DataFrame) -> Figure:
                 axes[row, column].set_xlabel("γ")
         axes[row, 0].set_ylabel(f"{STARTS[where]}\nshare that dies")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    fig.legend(handles, labels, loc="lower center", ncols=len(labels), bbox_to_anchor=(0.5, 1.0), fontsize=8)
+    fig.legend(handles, labels, loc="lower center", ncols=4, bbox_to_anchor=(0.5, 1.0), fontsize=8)
     return fig
 
 
