@@ -51,13 +51,13 @@ def _shared(upstream: Tensor, found: Maxima, derivative: PoolDerivative) -> list
 
 def _spread(shared: list[Tensor], found: Maxima) -> Tensor:
     """The gradient of the pool's input, `(..., H, W)`."""
-    from kinks.ops import window_loops
+    from kinks.ops import loops
 
     *outer, height, width = found.top.shape
     storage = found.top.dtype
     gradient = torch.empty(*outer, 2 * height, 2 * width, dtype=WIDE.get(storage, storage))
     given = [one.to(gradient.dtype).contiguous().view(found.which.shape).numpy() for one in shared]
-    spread = window_loops.to_first if len(given) == 1 else window_loops.to_all
+    spread = loops.to_first if len(given) == 1 else loops.to_all
     spread(*given, found.which, gradient.view(-1, 2, 2 * width).numpy())
     return gradient.to(storage)
 

@@ -44,13 +44,13 @@ def maxima(x: Tensor, rectified: bool = False) -> Maxima | None:
 
     With `rectified`, `top` is that of ReLU(x); `which` means something where it is positive.
     """
-    from kinks.ops import window_loops  # loads a compiler
+    from kinks.ops import loops  # loads a compiler
 
     *outer, height, width = x.shape
     wide = x.detach().to(WIDE.get(x.dtype, x.dtype))
     top = torch.empty(*outer, height // 2, width // 2, dtype=wide.dtype)
     which = np.empty((top.numel() // (width // 2), width // 2), np.uint8)
-    window_loops.find(wide.view(-1, 2, width).numpy(), top.view(which.shape).numpy(), which)
+    loops.find(wide.view(-1, 2, width).numpy(), top.view(which.shape).numpy(), which)
     if not which.all():
         return None
     return Maxima((top.clamp_min_(0) if rectified else top).to(x.dtype), which)
@@ -58,10 +58,10 @@ def maxima(x: Tensor, rectified: bool = False) -> Maxima | None:
 
 def places(found: Maxima) -> Tensor:
     """Where the first maximal entry of each window is, as PyTorch counts it: int64."""
-    from kinks.ops import window_loops
+    from kinks.ops import loops
 
     at = np.empty(found.which.shape, np.int64)
-    window_loops.places(found.which, found.top.shape[-2], at)
+    loops.places(found.which, found.top.shape[-2], at)
     return torch.from_numpy(at).view(found.top.shape)
 
 

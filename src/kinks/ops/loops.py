@@ -1,15 +1,29 @@
-"""Compiled loops over 2x2 windows side by side, which read every number once.
+"""Compiled loops that read every number once: is there a zero, and what 2x2 windows side by side hold.
 
-Rows are pairs `(rows, 2, W)` of a contiguous tensor, windows `(rows, W / 2)`. Which entries of a window are maximal is
-a byte: 1, 2, 4 and 8 for its four entries in row-major order. Numbers are compared and copied and never changed, so
-that every machine gives the same bits.
+Rows of entries come in pairs `(rows, 2, W)`, of a contiguous tensor; windows are `(rows, W / 2)`. Which entries of a
+window are maximal is a byte: 1, 2, 4 and 8 for its four entries in row-major order. Numbers are compared and copied and
+never changed, so that every machine gives the same bits.
 
-The compiler makes vector instructions of an inner loop that reads whole rows, unconditionally, and fills one or two:
-two to six times as fast as any other, and the reason for the shape of these.
+The compiler makes vector instructions of an inner loop that goes through whole rows by an index, reads them whatever
+they hold, and fills one or two: two to six times as fast as any other, and the reason for the shape of these.
 """
 
 import numpy as np
 from numba import njit
+
+BLOCK = 4096  # numbers between two looks whether a zero was found
+
+
+@njit(cache=True)
+def has_zero(numbers: np.ndarray) -> bool:
+    """Whether there is a 0.0 or -0.0 among the numbers `(n,)`."""
+    for start in range(0, numbers.size, BLOCK):
+        block, zeros = numbers[start : start + BLOCK], 0
+        for at in range(block.size):
+            zeros += block[at] == 0
+        if zeros:
+            return True
+    return False
 
 
 @njit(cache=True)
