@@ -74,6 +74,7 @@ def figure(table: pd.DataFrame, pilot: pd.DataFrame | None = None, rows: str = "
         if pilot is not None:
             _points(ax, pilot[(pilot[rows] == level) & (pilot["gamma"] == gamma)])
         ax.set(xscale="log", ylim=(-0.03, 1.03))
+        ax.minorticks_off()  # half of the time that drawing takes
     for ax, gamma in zip(axes[0], gammas, strict=True):
         ax.set_title(f"γ = {gamma:g}")
     for ax, level in zip(axes[:, 0], levels, strict=True):
