@@ -34,6 +34,7 @@ def against_gamma(table: pd.DataFrame) -> Figure:
         row[0].set_title(optimiser_name(*rule))
         row[0].axhline(1, color="#333333", lw=0.8, ls=":")
         row[1].set_ylim(-0.02, min(1.0, 1.1 * float(table["dead"].max()) + 0.02))
+        row[0].minorticks_off()
     for ax in axes[-1]:
         ax.set_xlabel("Target scale γ (standard deviation)")
         ax.minorticks_off()
