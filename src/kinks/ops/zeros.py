@@ -10,7 +10,7 @@ NEGATIVE_ZERO_BITS = -(2**15)
 def has_zero(z: Tensor) -> bool:
     """Whether a real floating-point tensor `z`, of any shape, holds 0.0 or -0.0; NaN and subnormals are not zero.
 
-    On a CPU this is about eight times as fast as `z.all()`; elsewhere the answer waits for the device.
+    On a CPU a compiled loop looks, several times faster than `z.all()`; elsewhere the answer waits for the device.
     """
     if z.device.type != "cpu":
         return not bool(z.all())

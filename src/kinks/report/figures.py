@@ -36,7 +36,7 @@ def save_figure(fig: Figure, name: str, table: pd.DataFrame, *, source: str) -> 
     # Left to itself, each file is laid out and measured anew, which takes longer than drawing it.
     if engine := fig.get_layout_engine():
         engine.execute(fig)
-    with rc_context({"figure.constrained_layout.use": False}):
+    with rc_context({"figure.constrained_layout.use": False}):  # else None would mean the style's engine
         fig.set_layout_engine(None)
         box = fig.get_tightbbox().padded(rcParams["savefig.pad_inches"])
         fig.savefig(path.with_suffix(".pdf"), bbox_inches=box, metadata=undated)
